@@ -1,0 +1,48 @@
+{# What DuckDB and Spark write differently about dates and times. Nothing but this folder names an engine. #}
+
+{% macro business_date(timestamp_utc) -%}
+    {#- The date of a UTC time in the business time zone. -#}
+    {{ adapter.dispatch('business_date', 'barometer')(timestamp_utc, var('business_time_zone')) }}
+{%- endmacro %}
+
+{% macro duckdb__business_date(timestamp_utc, zone) -%}
+    {%- if zone == 'UTC' -%}
+    cast({{ timestamp_utc }} as date)
+    {%- else -%}
+    cast(timezone('{{ zone }}', timezone('UTC', {{ timestamp_utc }})) as date)
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro spark__business_date(timestamp_utc, zone) -%}
+    to_date(from_utc_timestamp({{ timestamp_utc }}, '{{ zone }}'))
+{%- endmacro %}
+
+
+{% macro add_days(date, days) -%}
+    {{ adapter.dispatch('add_days', 'barometer')(date, days) }}
+{%- endmacro %}
+
+{% macro duckdb__add_days(date, days) -%} ({{ date }} + ({{ days }})) {%- endmacro %}
+
+{% macro spark__add_days(date, days) -%} date_add({{ date }}, {{ days }}) {%- endmacro %}
+
+
+{% macro days_between(earlier, later) -%}
+    {#- Whole days from one date to another: the age of `earlier` at `later`. -#}
+    {{ adapter.dispatch('days_between', 'barometer')(earlier, later) }}
+{%- endmacro %}
+
+{% macro duckdb__days_between(earlier, later) -%} cast({{ later }} - {{ earlier }} as integer) {%- endmacro %}
+
+{% macro spark__days_between(earlier, later) -%} datediff({{ later }}, {{ earlier }}) {%- endmacro %}
+
+
+{% macro last_day_of_previous_month(date) -%}
+    {{ adapter.dispatch('last_day_of_previous_month', 'barometer')(date) }}
+{%- endmacro %}
+
+{% macro duckdb__last_day_of_previous_month(date) -%}
+    cast(date_trunc('month', {{ date }}) - interval 1 day as date)
+{%- endmacro %}
+
+{% macro spark__last_day_of_previous_month(date) -%} last_day(add_months({{ date }}, -1)) {%- endmacro %}

@@ -1,0 +1,23 @@
+{% macro as_of() -%}
+    {#- The date that the run asks about. Read from the one row that is written before dbt starts, never from a clock. -#}
+    (select as_of from {{ source('control', 'run_context') }})
+{%- endmacro %}
+
+{% macro end_of_time() -%} date '9999-12-31' {%- endmacro %}
+
+{% macro start_of_time() -%} date '0001-01-01' {%- endmacro %}
+
+{% macro all_loaded() -%}
+    {#- Stands for as_of where everything loaded counts, whatever its date: the veto. Versions end the day after. -#}
+    date '9999-12-30'
+{%- endmacro %}
+
+{% macro known_on(date) -%}
+    {#- Which version of a versioned row counts as of a date. -#}
+    known_from <= {{ date }} and {{ date }} < known_until
+{%- endmacro %}
+
+{% macro age(date) -%}
+    {#- Age of a date at as_of, in whole days. -#}
+    {{ days_between(date, as_of()) }}
+{%- endmacro %}

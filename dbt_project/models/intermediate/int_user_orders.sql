@@ -1,0 +1,47 @@
+-- One row per user with an order as of the date: RFM measures of the window, and those of buy-till-you-die models over all orders.
+{{ config(database='build') }}
+
+with
+
+days as (
+
+    select
+        user_id,
+        order_date,
+        sum(orders) as orders,
+        sum(orders_without_value) as orders_without_value,
+        sum(net_revenue) as net_revenue
+    from {{ ref('int_user_orders_daily') }}
+    where known_date <= {{ as_of() }}
+    group by user_id, order_date
+    having sum(orders) > 0
+
+),
+
+numbered as (
+
+    select
+        *,
+        min(order_date) over (partition by user_id) as first_order_date
+    from days
+
+)
+
+select
+    user_id,
+    first_order_date,
+    max(order_date) as last_order_date,
+    cast(sum(orders) as bigint) as orders,
+    cast(sum(orders_without_value) as bigint) as orders_without_value,
+    cast(sum(net_revenue) as decimal(18, 2)) as net_revenue,
+    count(*) - 1 as repeat_frequency,
+    {{ days_between('first_order_date', 'max(order_date)') }} as recency,
+    {{ days_between('first_order_date', as_of()) }} as t,
+    case
+        when count(*) = 1 then cast(0 as double)
+        else round(
+            cast(sum(case when order_date > first_order_date then net_revenue else 0 end) as double) / (count(*) - 1), 6
+        )
+    end as mean_repeat_value
+from numbered
+group by user_id, first_order_date

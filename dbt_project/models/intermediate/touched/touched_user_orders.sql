@@ -1,0 +1,29 @@
+-- One row per (user_id, order_date) whose orders rows loaded since the last build of int_user_orders_daily touch.
+with
+
+orders as (
+
+    select order_id from {{ source('raw', 'orders') }} where {{ loaded_since('int_user_orders_daily') }}
+
+    union
+
+    select order_id from {{ ref('stg_order_items') }} where {{ loaded_since('int_user_orders_daily') }}
+
+    union
+
+    select coalesce(parent_id, key_id) as order_id
+    from {{ source('raw', 'touches') }}
+    where dataset in ('orders', 'order_items') and {{ loaded_since('int_user_orders_daily') }}
+
+)
+
+-- every version: the old and the new date, the old and the new user
+select distinct versions.user_id, versions.order_date
+from {{ ref('stg_orders') }} as versions
+inner join orders on versions.order_id = orders.order_id
+
+union
+
+select user_id, {{ business_date('happened_at') }} as order_date
+from {{ source('raw', 'touches') }}
+where dataset = 'orders' and {{ loaded_since('int_user_orders_daily') }}
