@@ -22,8 +22,8 @@
 
 {% macro move_watermark(model_name) -%}
     {#- To be a post-hook of the model's transaction: everything loaded so far is in the model now. -#}
-    delete from {{ source('control', 'watermarks') }} where model_name = '{{ model_name }}';
-    insert into {{ source('control', 'watermarks') }}
+    delete from {{ source('control', 'watermarks').render() }} where model_name = '{{ model_name }}';
+    insert into {{ source('control', 'watermarks').render() }}
     select '{{ model_name }}', max_load_id from {{ source('control', 'run_context') }}
 {%- endmacro %}
 

@@ -22,7 +22,6 @@ select
     (event = 'opened' and not is_machine_open)
     or event = 'read' or (event = 'clicked' and not is_machine) or event = 'replied' as is_reaction,
     event = 'failed' as is_failed,
-    event = 'bounced' as is_bounced,
     event = 'bounced' and coalesce(bounce_type, 'soft') = 'hard' as is_hard_bounce,
     event = 'bounced' and coalesce(bounce_type, 'soft') <> 'hard' as is_soft_bounce,
     -- whoever opened it, a person or a machine, it arrived

@@ -20,10 +20,15 @@ days as (
 
 numbered as (
 
-    select
-        *,
-        min(order_date) over (partition by user_id) as first_order_date
+    select *, min(order_date) over (partition by user_id) as first_order_date
     from days
+
+),
+
+marked as (
+
+    select *, order_date > first_order_date and orders > orders_without_value as is_repeat_with_value
+    from numbered
 
 )
 
@@ -37,11 +42,13 @@ select
     count(*) - 1 as repeat_frequency,
     {{ days_between('first_order_date', 'max(order_date)') }} as recency,
     {{ days_between('first_order_date', as_of()) }} as t,
-    case
-        when count(*) = 1 then cast(0 as double)
-        else round(
-            cast(sum(case when order_date > first_order_date then net_revenue else 0 end) as double) / (count(*) - 1), 6
-        )
-    end as mean_repeat_value
-from numbered
+    -- the first date left out, and dates whose orders all lack a value
+    coalesce(
+        round(
+            cast(sum(case when is_repeat_with_value then net_revenue end) as double)
+            / nullif(count_if(is_repeat_with_value), 0), 6
+        ),
+        0
+    ) as mean_repeat_value
+from marked
 group by user_id, first_order_date

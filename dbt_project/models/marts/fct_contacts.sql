@@ -19,7 +19,7 @@ channels as (
 
 ),
 
-outcomes as (
+signals as (
 
     select
         message_id,
@@ -27,7 +27,6 @@ outcomes as (
         bool_or(is_open) as is_opened,
         bool_or(is_click) as is_clicked,
         bool_or(is_failed) as is_failed,
-        bool_or(is_bounced) as is_bounced,
         bool_or(is_hard_bounce) as is_hard_bounced,
         bool_or(is_complained) as is_complained,
         bool_or(is_unsubscribed) as is_unsubscribed,
@@ -36,6 +35,17 @@ outcomes as (
         max(case when is_reaction then occurred_at end) as last_reaction_at
     from events
     group by message_id
+
+),
+
+outcomes as (
+
+    -- a later sign of arrival takes a soft bounce back
+    select
+        *,
+        is_hard_bounced
+        or (bounced_at is not null and coalesce(arrived_at <= bounced_at, true)) as is_bounced
+    from signals
 
 )
 
@@ -54,8 +64,7 @@ select
     messages.message_class = 'marketing'
     and channels.counts_towards_pressure
     and not coalesce(outcomes.is_failed, false)
-    and not coalesce(outcomes.is_hard_bounced, false)
-    and (outcomes.bounced_at is null or coalesce(outcomes.arrived_at > outcomes.bounced_at, false)) as is_contact,
+    and not coalesce(outcomes.is_bounced, false) as is_contact,
     coalesce(outcomes.is_delivered, false) as is_delivered,
     coalesce(outcomes.is_opened, false) as is_opened,
     coalesce(outcomes.is_clicked, false) as is_clicked,

@@ -1,0 +1,181 @@
+"""Runs the pipeline from a terminal: progress by stage, a short summary, errors that say what to do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestration.errors import BarometerError
+from orchestration.settings import ROOT, Settings, settings_from_environment
+from orchestration.warehouse.project import ensure_manifest
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+SAMPLE = ROOT / "data" / "sample"
+_log = logging.getLogger("barometer")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the arguments, run the command, exit with 0 or, after an error, 1."""
+    options = _parser().parse_args(arguments)
+    _show_progress()
+    try:
+        options.command(options)
+    except BarometerError as error:
+        if options.debug:
+            raise
+        print(f"\nBarometer stopped: {error.message}", file=sys.stderr)  # noqa: T201
+        if error.hint:
+            print(f"What to do: {error.hint}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+    except Exception as error:
+        if options.debug:
+            raise
+        print(f"\nBarometer stopped: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        print("What to do: run the same command with --debug and look at the traceback.", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser = argparse.ArgumentParser(
+        prog="python -m orchestration",
+        description="Barometer: marketing pressure, RFM and engagement segments.",
+        epilog="Folders and dates come from BAROMETER_LANDING, BAROMETER_DATA, BAROMETER_AS_OF and BAROMETER_TODAY; "
+        "see README.md.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run", parents=[common], help="run the job daily and print a summary (on the sample unless told otherwise)"
+    )
+    run.add_argument("--as-of", metavar="DATE", help="the date to build, like 2026-06-30 (default: yesterday)")
+    run.set_defaults(command=_run)
+    parse = commands.add_parser("parse", parents=[common], help="parse the dbt project for Dagster")
+    parse.set_defaults(command=lambda options: ensure_manifest())
+    dev = commands.add_parser("dev", parents=[common], help="open the Dagster UI on this machine")
+    dev.add_argument("--port", default="3000", help="port of the UI (default: 3000)")
+    dev.set_defaults(command=_dev)
+    return parser
+
+
+def _show_progress() -> None:
+    """Print what the stages report, with the seconds since the start."""
+    started = time.perf_counter()
+
+    class Elapsed(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return f"{time.perf_counter() - started:6.1f} s  {record.getMessage()}"
+
+    # a stream of its own: Dagster and dbt redirect the standard ones
+    handler = logging.StreamHandler(os.fdopen(os.dup(sys.stderr.fileno()), "w"))
+    handler.setFormatter(Elapsed())
+    _log.addHandler(handler)
+    _log.setLevel(logging.INFO)
+    _log.propagate = False
+
+
+def _use_sample_unless_told() -> None:
+    """Without BAROMETER_LANDING the committed sample is the landing folder, and its last day the date."""
+    if os.environ.get("BAROMETER_LANDING"):
+        return
+    sample = json.loads((SAMPLE / "_sample.json").read_text(encoding="utf-8"))
+    os.environ["BAROMETER_LANDING"] = str(SAMPLE)
+    os.environ.setdefault("BAROMETER_AS_OF", sample["as_of"])
+    os.environ.setdefault("BAROMETER_TODAY", sample["plan_date"])
+    os.environ.setdefault("BAROMETER_SETTLE_SECONDS", "0")
+
+
+def prepare_dagster_home(settings: Settings) -> None:
+    """Point Dagster at its folder below the data folder, with the settings of the project."""
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(Path(__file__).parent / "dagster.yaml", settings.dagster_home / "dagster.yaml")
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+
+
+def _run(options: argparse.Namespace) -> None:
+    _use_sample_unless_told()
+    if options.as_of:
+        os.environ["BAROMETER_AS_OF"] = options.as_of
+    settings = settings_from_environment()
+    if not settings.landing.is_dir():
+        raise BarometerError(
+            f"There is no folder {settings.landing}.",
+            "Put the raw files there (data/README.md says how), or set BAROMETER_LANDING to where they are.",
+        )
+    prepare_dagster_home(settings)
+    _log.info("Barometer as of %s, into %s", settings.as_of, settings.data)
+    # dbt parses in a child while this process imports Dagster
+    parsing = _Background(ensure_manifest)
+    import dagster as dg
+    import dagster_dbt  # noqa: F401
+
+    from orchestration.automation.jobs import DAILY
+    from orchestration.summary import print_summary
+
+    parsing.join()
+    from orchestration.definitions import defs
+
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    with dg.DagsterInstance.get() as instance:
+        try:
+            result = defs().resolve_job_def(DAILY).execute_in_process(instance=instance)
+        except dg.DagsterError as error:
+            raise (_own_error(error) or error) from error
+        print_summary(settings, _seconds_by_stage(result))
+
+
+def _own_error(error: BaseException | None) -> BarometerError | None:
+    """Return the error of ours that Dagster wrapped, if there is one."""
+    while error is not None and not isinstance(error, BarometerError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _seconds_by_stage(result: dg.ExecuteInProcessResult) -> dict[str, float]:
+    return {
+        event.step_key: event.step_success_data.duration_ms / 1000
+        for event in result.all_events
+        if event.is_step_success and event.step_key is not None
+    }
+
+
+class _Background(threading.Thread):
+    """Runs a function beside; `join` raises what it raised."""
+
+    def __init__(self, function: object) -> None:
+        super().__init__()
+        self._function = function
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._function()  # type: ignore[operator]
+        except BaseException as error:
+            self._error = error
+
+    def join(self, timeout: float | None = None) -> None:
+        super().join(timeout)
+        if self._error is not None:
+            raise self._error
+
+
+def _dev(options: argparse.Namespace) -> None:
+    settings = settings_from_environment()
+    prepare_dagster_home(settings)
+    ensure_manifest()
+    command = [str(Path(sys.executable).parent / "dagster"), "dev", "-m", "orchestration.definitions"]
+    os.chdir(ROOT)
+    os.execv(command[0], [*command, "-h", "127.0.0.1", "-p", options.port])

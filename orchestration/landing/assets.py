@@ -1,0 +1,82 @@
+"""The first stage: landing files become the tables of the schema raw."""
+
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+
+from orchestration import clock
+from orchestration.landing.contract import DATASETS
+from orchestration.landing.load import load_landing
+from orchestration.landing.schema import create_raw_schema
+from orchestration.resources import Warehouse, log
+from orchestration.warehouse.files import open_duckdb
+
+#: What the loader keeps beside the datasets.
+LEDGERS = {
+    "load_files": "The ledger: rows read, accepted and rejected by file.",
+    "rejected_rows": "Rows that could not be used, as they came, with a reason.",
+    "rejected_files": "Files that could not be read at all.",
+    "bad_values": "Optional values that became null, by file and column.",
+    "touches": "Old values of rows that a later load replaced or an erasure dropped.",
+    "consent_stand_ins": "Withdrawals that stand for rejected consent rows.",
+    "phone_numbers": "Phone numbers as written and in E.164.",
+}
+
+
+def _spec(name: str, description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key=["raw", name],
+        group_name="raw",
+        description=description,
+        kinds={"python", "duckdb"},
+        owners=["team:data-engineering"],
+    )
+
+
+@dg.multi_asset(
+    name="load_landing_files",
+    specs=[
+        *(
+            _spec(name, f"Rows of landing/{name}/, typed; key: {', '.join(d.key)}.")
+            for name, d in DATASETS.items()
+        ),
+        *(_spec(name, description) for name, description in LEDGERS.items()),
+    ],
+)
+def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
+    """Load every new landing file, each in one transaction; files already loaded are skipped."""
+    settings = warehouse.settings
+    started = time.perf_counter()
+    log.info("Loading %s", settings.landing)
+    with open_duckdb(settings.working_file) as con:
+        create_raw_schema(con)
+        result = load_landing(con, settings.landing, settings.load_settings(), clock.now, log.info)
+        rows = {
+            name: con.execute(f'select count(*) from raw."{name}"').fetchone()[0]  # type: ignore[index]
+            for name in (*DATASETS, *LEDGERS)
+        }
+    seconds = time.perf_counter() - started
+    log.info(
+        "Loaded %s rows of %s new files in %.1f s (%s files unchanged)",
+        f"{sum(d.rows_read for d in result.datasets.values()):,}",
+        sum(d.files_loaded for d in result.datasets.values()),
+        seconds,
+        sum(d.files_same for d in result.datasets.values()),
+    )
+    for name in DATASETS:
+        loaded = result.datasets.get(name)
+        metadata = {"dagster/row_count": rows[name]}
+        if loaded is not None:
+            metadata |= {
+                "files_loaded": loaded.files_loaded,
+                "files_unchanged": loaded.files_same,
+                "files_unreadable": loaded.files_unreadable,
+                "rows_read": loaded.rows_read,
+                "rows_rejected": loaded.rows_rejected,
+                "rows_duplicate": loaded.rows_duplicate,
+                "rows_erased": loaded.rows_erased,
+            }
+        yield dg.MaterializeResult(asset_key=["raw", name], metadata=metadata)
+    for name in LEDGERS:
+        yield dg.MaterializeResult(asset_key=["raw", name], metadata={"dagster/row_count": rows[name]})

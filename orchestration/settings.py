@@ -1,0 +1,143 @@
+"""What a run is told: folders and dates from the environment, policy from the dbt project."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestration import clock
+from orchestration.errors import BarometerError
+from orchestration.landing.load import LoadSettings
+
+ROOT = Path(__file__).resolve().parent.parent
+DBT_PROJECT = ROOT / "dbt_project"
+TARGETS = ("duckdb", "spark")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Folders, dates and policy of one run."""
+
+    landing: Path
+    data: Path
+    as_of: date
+    today: date
+    target: str = "duckdb"
+    hash_key: str | None = field(default=None, repr=False)
+    settle_seconds: float | None = None
+
+    @property
+    def warehouse(self) -> Path:
+        """Folder of the DuckDB files."""
+        return self.data / "warehouse"
+
+    @property
+    def working_file(self) -> Path:
+        """Raw, staging, rollups and addresses; nobody but the pipeline opens it."""
+        return self.warehouse / "working.duckdb"
+
+    @property
+    def build_file(self) -> Path:
+        """The marts of the current date, before they are published."""
+        return self.warehouse / "build.duckdb"
+
+    @property
+    def published_file(self) -> Path:
+        """What BI tools open."""
+        return self.warehouse / "barometer.duckdb"
+
+    @property
+    def extracts(self) -> Path:
+        """Folder of the extracts, one subfolder a date."""
+        return self.data / "extracts"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the dbt logs, one file a run."""
+        return self.data / "logs"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Folder of Dagster's own state."""
+        return self.data / "dagster"
+
+    @property
+    def plan_date(self) -> date:
+        """The date that may be contacted on: the day after as_of."""
+        return self.as_of + timedelta(days=1)
+
+    @cached_property
+    def policy(self) -> Mapping[str, Any]:
+        """Scalar policy: the vars of the dbt project."""
+        return dbt_vars()
+
+    def load_settings(self) -> LoadSettings:
+        """What the loader needs to know of the policy."""
+        return LoadSettings(
+            time_zone=self.policy["business_time_zone"],
+            min_event_date=date.fromisoformat(self.policy["min_event_date"]),
+            settle_seconds=self.policy["settle_seconds"] if self.settle_seconds is None else self.settle_seconds,
+            channels=frozenset(row["channel"] for row in seed_rows("channels")),
+            consent_statuses={row["synonym"].lower(): row["status"] for row in seed_rows("consent_statuses")},
+        )
+
+
+def dbt_vars(project: Path = DBT_PROJECT) -> Mapping[str, Any]:
+    """Return the vars of dbt_project.yml: the one place of scalar policy."""
+    return yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
+
+
+def seed_rows(seed: str) -> list[dict[str, str]]:
+    """Return the rows of a seed as the file has them."""
+    with (DBT_PROJECT / "seeds" / f"{seed}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def settings_from_environment(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read ``BAROMETER_*``; raises BarometerError with the variable's name where a value can't be used."""
+    env = os.environ if environment is None else environment
+    data = Path(env.get("BAROMETER_DATA") or ROOT / "data").absolute()
+    today = _date(env, "BAROMETER_TODAY") or clock.today(dbt_vars()["business_time_zone"])
+    target = env.get("BAROMETER_TARGET") or "duckdb"
+    if target not in TARGETS:
+        raise BarometerError(f"BAROMETER_TARGET is {target!r}.", f"Set it to one of: {', '.join(TARGETS)}.")
+    return Settings(
+        landing=Path(env.get("BAROMETER_LANDING") or ROOT / "data" / "landing").absolute(),
+        data=data,
+        as_of=_date(env, "BAROMETER_AS_OF") or today - timedelta(days=1),
+        today=today,
+        target=target,
+        hash_key=env.get("BAROMETER_HASH_KEY") or None,
+        settle_seconds=_seconds(env, "BAROMETER_SETTLE_SECONDS"),
+    )
+
+
+def _date(env: Mapping[str, str], name: str) -> date | None:
+    value = env.get(name)
+    if not value:
+        return None
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise BarometerError(f"{name} is {value!r}, which is no date.", "Write it like 2026-06-30.") from None
+
+
+def _seconds(env: Mapping[str, str], name: str) -> float | None:
+    value = env.get(name)
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        raise BarometerError(f"{name} is {value!r}, which is no number of seconds.", "Write it like 60.") from None
+    if seconds < 0:
+        raise BarometerError(f"{name} is negative.", "Write it like 60.")
+    return seconds

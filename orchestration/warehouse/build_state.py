@@ -1,0 +1,42 @@
+"""What a build file holds: the fingerprint of its last whole build, and the dates that were built."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import duckdb
+
+
+def create_history_schema(con: duckdb.DuckDBPyConnection) -> None:
+    """Create the tables about builds, empty, where they are missing."""
+    con.execute("create schema if not exists history")
+    con.execute("create table if not exists history.build_state(fingerprint varchar)")
+    con.execute("create table if not exists history.built_dates(as_of date, is_final boolean, built_at timestamp)")
+
+
+def stored_fingerprint(con: duckdb.DuckDBPyConnection) -> str | None:
+    """Return the fingerprint of the last whole build, or None while there is none."""
+    row = con.execute("select fingerprint from history.build_state").fetchone()
+    return row[0] if row else None
+
+
+def store_fingerprint(con: duckdb.DuckDBPyConnection, fingerprint: str | None) -> None:
+    """Replace the fingerprint; None says that what the file holds is not whole."""
+    con.execute("begin")
+    con.execute("delete from history.build_state")
+    if fingerprint is not None:
+        con.execute("insert into history.build_state values (?)", [fingerprint])
+    con.execute("commit")
+
+
+def final_dates(con: duckdb.DuckDBPyConnection) -> set[date]:
+    """Return the dates that have a final build."""
+    return {row[0] for row in con.execute("select as_of from history.built_dates where is_final").fetchall()}
+
+
+def add_built_date(con: duckdb.DuckDBPyConnection) -> None:
+    """Record the date of the build that the file holds, in place of an earlier build of that date."""
+    con.execute("begin")
+    con.execute("delete from history.built_dates where as_of in (select as_of from marts.build_info)")
+    con.execute("insert into history.built_dates select as_of, is_final, built_at from marts.build_info")
+    con.execute("commit")

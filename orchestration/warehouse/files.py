@@ -1,0 +1,33 @@
+"""Opens DuckDB files with errors that say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from orchestration.errors import BarometerError
+
+
+@contextmanager
+def open_duckdb(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB file in UTC and close it; raises BarometerError where it can't be opened."""
+    if not read_only:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        con = duckdb.connect(str(path), read_only=read_only)
+    except duckdb.IOException as error:
+        hint = (
+            "Close the program that holds it (a BI tool should open barometer.duckdb instead), then run again."
+            if "lock" in str(error).lower()
+            else "See that the folder can be written to and has room; a broken file can be moved away: "
+            "the next run builds it anew from the landing files."
+        )
+        raise BarometerError(f"{path} can't be opened: {error}", hint) from error
+    try:
+        con.execute("set TimeZone = 'UTC'")
+        yield con
+    finally:
+        con.close()

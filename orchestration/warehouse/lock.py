@@ -1,0 +1,39 @@
+"""The lock of the warehouse: one run writes at a time, and its dbt child holds the lock with it."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestration.errors import BarometerError
+
+
+@contextmanager
+def warehouse_lock(warehouse: Path, wait_seconds: float, report: Callable[[str], None]) -> Iterator[int]:
+    """Hold an exclusive ``flock`` on ``warehouse/.lock`` and yield its file descriptor.
+
+    Waits up to ``wait_seconds`` for a run that holds it and says so; then raises BarometerError. The kernel frees the
+    lock when the last process that inherited the descriptor ends, however it ends.
+    """
+    warehouse.mkdir(parents=True, exist_ok=True)
+    with (warehouse / ".lock").open("a") as file:
+        deadline = time.monotonic() + wait_seconds
+        said_so = False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise BarometerError(
+                        f"Another run has held {warehouse / '.lock'} for more than {wait_seconds:.0f} seconds.",
+                        "Wait until it has ended, or stop it; then start again.",
+                    ) from None
+                if not said_so:
+                    report(f"Another run is writing to {warehouse}; waiting up to {wait_seconds:.0f} seconds for it.")
+                    said_so = True
+                time.sleep(0.2)
+        yield file.fileno()

@@ -1,0 +1,85 @@
+"""What is written before dbt starts: the date of the run, and which incremental models must be built anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import duckdb
+
+#: What a run is for (DESIGN of the kinds: nightly, intraday, backfill).
+NIGHTLY, INTRADAY, BACKFILL = "nightly", "intraday", "backfill"
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """The one row that says what the models are asked for."""
+
+    as_of: date
+    is_final: bool
+    built_at: datetime
+
+
+def kind_of_run(as_of: date, today: date, final_dates: set[date]) -> str:
+    """Return which kind of run a date asks for, from the clock's date and the final dates built before.
+
+    Today is intraday; else nightly, unless a later final date is built already: then a backfill.
+    """
+    if as_of >= today:
+        return INTRADAY
+    return BACKFILL if any(built > as_of for built in final_dates) else NIGHTLY
+
+
+def create_control_schema(con: duckdb.DuckDBPyConnection) -> None:
+    """Create the tables that steer the build, empty, where they are missing."""
+    con.execute("create schema if not exists control")
+    con.execute(
+        "create table if not exists control.run_context"
+        "(as_of date, plan_date date, is_final boolean, built_at timestamp, max_load_id bigint)"
+    )
+    con.execute("create table if not exists control.watermarks(model_name varchar, load_id bigint)")
+    con.execute("create table if not exists control.model_fingerprints(model_name varchar, fingerprint varchar)")
+
+
+def write_run_context(con: duckdb.DuckDBPyConnection, context: RunContext) -> None:
+    """Replace the one row of control.run_context, in one transaction."""
+    con.execute("begin")
+    con.execute("delete from control.run_context")
+    con.execute(
+        "insert into control.run_context select ?, ?, ?, ?, (select coalesce(max(load_id), 0) from raw.load_files)",
+        [context.as_of, context.as_of + timedelta(days=1), context.is_final, context.built_at],
+    )
+    con.execute("commit")
+
+
+def drop_changed_models(con: duckdb.DuckDBPyConnection, wanted: Mapping[str, str]) -> list[str]:
+    """Drop incremental models whose logic, seeds or vars changed, so that dbt builds them in full; return their names.
+
+    A model that was never built is not named.
+    """
+    stored = dict(con.execute("select model_name, fingerprint from control.model_fingerprints").fetchall())
+    schemas = dict(con.execute("select table_name, schema_name from duckdb_tables()").fetchall())
+    changed = []
+    for name, fingerprint in wanted.items():
+        if stored.get(name) == fingerprint:
+            continue
+        con.execute("begin")
+        if name in schemas:
+            con.execute(f'drop table "{schemas[name]}"."{name}"')
+            changed.append(name)
+        con.execute("delete from control.watermarks where model_name = ?", [name])
+        con.execute("delete from control.model_fingerprints where model_name = ?", [name])
+        con.execute("insert into control.model_fingerprints values (?, ?)", [name, fingerprint])
+        con.execute("commit")
+    return changed
+
+
+def ledger_fingerprint(con: duckdb.DuckDBPyConnection) -> str:
+    """Return a text that changes whenever the loader changed anything that models read."""
+    row = con.execute(
+        "select (select count(*) from raw.load_files), (select coalesce(max(load_id), 0) from raw.load_files), "
+        "(select coalesce(sum(rows_erased), 0) from raw.load_files), (select count(*) from raw.rejected_files), "
+        "(select count(*) from raw.touches), (select count(*) from raw.phone_numbers)"
+    ).fetchone()
+    return str(row)

@@ -1,0 +1,154 @@
+"""The dbt project as the pipeline sees it: its list of families, its manifest, the fingerprints of its parts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from orchestration.errors import BarometerError
+from orchestration.settings import DBT_PROJECT, ROOT, dbt_vars
+
+#: Where the manifest that Dagster reads lies, with dbt's parsing state beside it.
+MANIFEST_FOLDER = DBT_PROJECT / "target"
+MANIFEST = MANIFEST_FOLDER / "manifest.json"
+_FINGERPRINT = MANIFEST_FOLDER / "project.sha256"
+
+
+def project_files(project: Path = DBT_PROJECT) -> list[Path]:
+    """Return the files that decide what dbt does: models, macros, tests, seeds and their YAML, in a fixed order."""
+    folders = ("models", "macros", "seeds", "tests")
+    files = [path for folder in folders for path in (project / folder).rglob("*") if path.is_file()]
+    return [project / "dbt_project.yml", *sorted(files)]
+
+
+def fingerprint_of(files: Iterable[Path], more: Iterable[str] = ()) -> str:
+    """Return the SHA-256 of the paths and contents of files, and of further texts."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(str(path.name).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    for text in more:
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def project_fingerprint() -> str:
+    """Return what changes when the dbt project, profiles.yml, dbt or DuckDB change."""
+    versions = (version("dbt-core"), version("dbt-duckdb"), version("duckdb"))
+    return fingerprint_of([ROOT / "profiles.yml", *project_files()], versions)
+
+
+def write_family_list(project: Path = DBT_PROJECT) -> None:
+    """Write the macro that names the models of models/families/: dbt takes no refs from a loop over its graph."""
+    names = sorted(path.stem.removeprefix("fam_") for path in (project / "models" / "families").glob("fam_*.sql"))
+    text = (
+        "{# Written from models/families/ before dbt parses; not to be edited. #}\n"
+        f"{{% macro family_models() %}}{{{{ return({names!r}) }}}}{{% endmacro %}}\n"
+    )
+    path = project / "macros" / "generated" / "family_models.sql"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def ensure_manifest() -> Path:
+    """Parse the dbt project if it has changed since the last time; return the manifest's path.
+
+    Raises BarometerError with dbt's own words if the project can't be parsed.
+    """
+    write_family_list()
+    wanted = project_fingerprint()
+    if MANIFEST.exists() and _FINGERPRINT.exists() and _FINGERPRINT.read_text() == wanted:
+        return MANIFEST
+    done = subprocess.run(
+        [*dbt_command(), "--quiet", "parse"],
+        cwd=DBT_PROJECT,
+        env={**os.environ, "DBT_PROFILES_DIR": str(ROOT), "DBT_TARGET_PATH": str(MANIFEST_FOLDER), **QUIET},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BarometerError(
+            f"dbt can't parse the project:\n{done.stdout.strip()}\n{done.stderr.strip()}".rstrip(),
+            "Mend the file that it names in dbt_project/, then run again.",
+        )
+    _FINGERPRINT.write_text(wanted)
+    return MANIFEST
+
+
+#: No log file in the project's folder, no colours, nothing sent anywhere.
+QUIET = {
+    "DBT_LOG_PATH": str(MANIFEST_FOLDER),
+    "DBT_LOG_LEVEL_FILE": "none",
+    "DBT_USE_COLORS": "false",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "DO_NOT_TRACK": "1",
+}
+
+
+def dbt_command() -> list[str]:
+    """Return the command that runs the installed dbt, whatever the PATH says."""
+    return [sys.executable, "-m", "dbt.cli.main"]
+
+
+def read_manifest() -> Mapping[str, Any]:
+    """Return the parsed manifest; `ensure_manifest` must have run."""
+    return json.loads(MANIFEST.read_text(encoding="utf-8"))
+
+
+def incremental_fingerprints(manifest: Mapping[str, Any], project: Path = DBT_PROJECT) -> dict[str, str]:
+    """Return, for each incremental model, what forces a full rebuild when it changes.
+
+    Its ``logic_version``, the seeds and vars that its meta names, its columns' source (the compiled models above it that
+    are incremental), and the time zone. {(database-less) name: SHA-256}.
+    """
+    nodes = manifest["nodes"]
+    project_vars = dbt_vars(project)
+    names: dict[str, str] = {}
+
+    def fingerprint(unique_id: str) -> str:
+        node = nodes[unique_id]
+        name = node["name"]
+        if name in names:
+            return names[name]
+        meta = node["config"].get("meta", {})
+        seeds = [project / "seeds" / f"{seed}.csv" for seed in meta.get("fingerprint_seeds", [])]
+        variables = {key: project_vars.get(key) for key in meta.get("fingerprint_vars", [])}
+        above = [fingerprint(parent) for parent in sorted(_incremental_parents(nodes, unique_id))]
+        text = json.dumps(
+            {
+                "logic_version": meta.get("logic_version"),
+                "time_zone": project_vars["business_time_zone"],
+                "vars": variables,
+                "above": above,
+            },
+            sort_keys=True,
+        )
+        names[name] = fingerprint_of(seeds, [text])
+        return names[name]
+
+    for unique_id, node in nodes.items():
+        if node["resource_type"] == "model" and node["config"]["materialized"] == "incremental":
+            fingerprint(unique_id)
+    return names
+
+
+def _incremental_parents(nodes: Mapping[str, Any], unique_id: str) -> set[str]:
+    """Return the nearest incremental models that a node reads, through views and tables between them."""
+    found: set[str] = set()
+    for parent in nodes[unique_id]["depends_on"]["nodes"]:
+        node = nodes.get(parent)
+        if node is None or node["resource_type"] != "model":
+            continue
+        if node["config"]["materialized"] == "incremental":
+            found.add(parent)
+        else:
+            found |= _incremental_parents(nodes, parent)
+    return found
