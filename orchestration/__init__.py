@@ -1,0 +1,1 @@
+"""The pipeline: what Dagster runs, one folder a stage."""

@@ -127,10 +127,15 @@ def _run(options: argparse.Namespace) -> None:
     parsing.join()
     from orchestration.definitions import defs
 
-    logging.getLogger("dagster").setLevel(logging.CRITICAL)
     with dg.DagsterInstance.get() as instance:
         try:
-            result = defs().resolve_job_def(DAILY).execute_in_process(instance=instance)
+            result = (
+                defs()
+                .resolve_job_def(DAILY)
+                .execute_in_process(
+                    instance=instance, run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+                )
+            )
         except dg.DagsterError as error:
             raise (_own_error(error) or error) from error
         print_summary(settings, _seconds_by_stage(result))

@@ -79,15 +79,16 @@ class Settings:
         """Scalar policy: the vars of the dbt project."""
         return dbt_vars()
 
-    def load_settings(self) -> LoadSettings:
-        """What the loader needs to know of the policy."""
-        return LoadSettings(
-            time_zone=self.policy["business_time_zone"],
-            min_event_date=date.fromisoformat(self.policy["min_event_date"]),
-            settle_seconds=self.policy["settle_seconds"] if self.settle_seconds is None else self.settle_seconds,
-            channels=frozenset(row["channel"] for row in seed_rows("channels")),
-            consent_statuses={row["synonym"].lower(): row["status"] for row in seed_rows("consent_statuses")},
-        )
+
+def load_settings(policy: Mapping[str, Any], settle_seconds: float | None = None) -> LoadSettings:
+    """Return what the loader needs to know of the policy; ``settle_seconds`` goes before the policy's."""
+    return LoadSettings(
+        time_zone=policy["business_time_zone"],
+        min_event_date=date.fromisoformat(policy["min_event_date"]),
+        settle_seconds=policy["settle_seconds"] if settle_seconds is None else settle_seconds,
+        channels=frozenset(row["channel"] for row in seed_rows("channels")),
+        consent_statuses={row["synonym"].lower(): row["status"] for row in seed_rows("consent_statuses")},
+    )
 
 
 def dbt_vars(project: Path = DBT_PROJECT) -> Mapping[str, Any]:

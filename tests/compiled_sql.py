@@ -18,9 +18,9 @@ from typing import Any
 
 import duckdb
 
-from orchestration.landing.load import LoadSettings, load_landing
+from orchestration.landing.load import load_landing
 from orchestration.landing.schema import create_raw_schema
-from orchestration.settings import DBT_PROJECT, ROOT, Settings, dbt_vars
+from orchestration.settings import DBT_PROJECT, ROOT, dbt_vars, load_settings
 from orchestration.warehouse import prepare
 from orchestration.warehouse.files import open_duckdb
 from orchestration.warehouse.project import fingerprint_of, project_fingerprint, write_family_list
@@ -39,6 +39,7 @@ class Model:
     incremental_sql: str
     touched_by: str | None
     touched_keys: list[str]
+    parents: list[str]
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,30 @@ class Compiled:
     models: list[Model]
     seeds: dict[str, dict[str, str]]
     relations: dict[str, str]
+    variables: dict[str, Any]
+
+    def only(self, names: Sequence[str]) -> Compiled:
+        """Return the part that the models named here need."""
+        wanted = set(names)
+        for model in reversed(self.models):
+            if model.name in wanted:
+                wanted |= set(model.parents)
+        return Compiled(
+            models=[model for model in self.models if model.name in wanted],
+            seeds={name: types for name, types in self.seeds.items() if name in wanted},
+            relations=self.relations,
+            variables=self.variables,
+        )
 
 
 def compile_project(folder: Path, variables: Mapping[str, Any] | None = None) -> Compiled:
     """Compile the project with the vars given over its own; kept until the project changes."""
     write_family_list()
-    name = fingerprint_of([], [project_fingerprint(), json.dumps(variables or {}, sort_keys=True)])
+    name = fingerprint_of([Path(__file__)], [project_fingerprint(), json.dumps(variables or {}, sort_keys=True)])
     cached = _CACHE / f"{name}.json"
     if cached.exists():
         content = json.loads(cached.read_text(encoding="utf-8"))
-        return Compiled([Model(**model) for model in content["models"]], content["seeds"], content["relations"])
+        return Compiled(**{**content, "models": [Model(**model) for model in content["models"]]})
     compiled = _compile(folder, variables or {})
     _CACHE.mkdir(parents=True, exist_ok=True)
     cached.write_text(json.dumps(asdict(compiled)), encoding="utf-8")
@@ -99,6 +114,7 @@ def _compile(folder: Path, variables: Mapping[str, Any]) -> Compiled:
             incremental_sql=incremental[unique_id],
             touched_by=node["config"]["meta"].get("touched_by"),
             touched_keys=node["config"]["meta"].get("touched_keys", []),
+            parents=[nodes[parent]["name"] for parent in node["depends_on"]["nodes"] if parent in nodes],
         )
         for unique_id, node in nodes.items()
         if node["resource_type"] == "model"
@@ -112,6 +128,7 @@ def _compile(folder: Path, variables: Mapping[str, Any]) -> Compiled:
         relations={
             node["name"]: _relation(node) for node in nodes.values() if node["resource_type"] in ("model", "seed")
         },
+        variables={**dbt_vars(), **variables},
     )
 
 
@@ -165,12 +182,9 @@ def _environment(values: Mapping[str, str]) -> Any:
 class World:
     """An in-memory warehouse: load landing folders into it, build it as of a date, read its tables."""
 
-    def __init__(
-        self, compiled: Compiled, variables: Mapping[str, Any] | None = None, seeds: Mapping[str, list[dict]] | None = None
-    ) -> None:
-        """``variables`` are those the project was compiled with; ``seeds`` replaces the rows of seeds."""
+    def __init__(self, compiled: Compiled, seeds: Mapping[str, list[dict[str, Any]]] | None = None) -> None:
+        """Make the empty tables and fill the seeds; ``seeds`` replaces the rows of those it names."""
         self._compiled = compiled
-        self._vars = {**dbt_vars(), **(variables or {})}
         self.con = duckdb.connect(":memory:")
         self.con.execute("set TimeZone = 'UTC'; set threads = 1")
         for database in ("working", "build"):
@@ -184,7 +198,7 @@ class World:
         for seed, types in compiled.seeds.items():
             self._fill_seed(seed, types, (seeds or {}).get(seed))
 
-    def _fill_seed(self, seed: str, types: Mapping[str, str], rows: list[dict] | None) -> None:
+    def _fill_seed(self, seed: str, types: Mapping[str, str], rows: list[dict[str, Any]] | None) -> None:
         relation = self._compiled.relations[seed]
         if rows is None:
             columns = ", ".join(f"'{column}': '{type_}'" for column, type_ in types.items())
@@ -196,19 +210,13 @@ class World:
         self.con.execute(f"create table {relation} ({', '.join(f'{c} {t}' for c, t in types.items())})")
         for row in rows:
             self.con.execute(
-                f"insert into {relation} values ({', '.join('?' for _ in types)})", [row.get(column) for column in types]
+                f"insert into {relation} values ({', '.join('?' for _ in types)})",
+                [row.get(column) for column in types],
             )
 
     def load(self, landing: Path) -> None:
         """Load what is new in a landing folder, as the pipeline does."""
-        settings = Settings(landing, landing, date(2020, 1, 1), date(2020, 1, 2), settle_seconds=0).load_settings()
-        settings = LoadSettings(
-            channels=settings.channels,
-            consent_statuses=settings.consent_statuses,
-            time_zone=self._vars["business_time_zone"],
-            min_event_date=settings.min_event_date,
-            settle_seconds=0,
-        )
+        settings = load_settings(self._compiled.variables, settle_seconds=0)
         load_landing(self.con, landing, settings, lambda: datetime.now(UTC).replace(tzinfo=None), lambda _: None)
 
     def build(self, as_of: date, is_full: bool = False) -> None:
@@ -222,9 +230,7 @@ class World:
                 self.con.execute(f"create or replace {kind} {model.relation} as {model.full_sql}")
 
     def _build_incremental(self, model: Model, is_full: bool) -> None:
-        exists = self.con.execute(
-            "select 1 from control.watermarks where model_name = ?", [model.name]
-        ).fetchone()
+        exists = self.con.execute("select 1 from control.watermarks where model_name = ?", [model.name]).fetchone()
         if is_full or not exists:
             self.con.execute(f"create or replace table {model.relation} as {model.full_sql}")
         else:
@@ -234,13 +240,13 @@ class World:
             self.con.execute(f"delete from {model.relation} as target using {touched} as touched where {keys}")
             self.con.execute(f"insert into {model.relation} by name select * from new_rows")
         self.con.execute("delete from control.watermarks where model_name = ?", [model.name])
-        self.con.execute(
-            "insert into control.watermarks select ?, max_load_id from control.run_context", [model.name]
-        )
+        self.con.execute("insert into control.watermarks select ?, max_load_id from control.run_context", [model.name])
 
     def rows(self, model: str, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Return the rows of a model as dicts, in no particular order."""
-        cursor = self.con.execute(f"select {', '.join(columns) if columns else '*'} from {self._compiled.relations[model]}")
+        cursor = self.con.execute(
+            f"select {', '.join(columns) if columns else '*'} from {self._compiled.relations[model]}"
+        )
         names = [column[0] for column in cursor.description or []]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

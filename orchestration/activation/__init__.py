@@ -1,0 +1,1 @@
+"""The last stage: extracts of who may be contacted."""

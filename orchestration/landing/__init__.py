@@ -1,0 +1,1 @@
+"""From landing files to the schema ``raw``: the contract and the loader."""

@@ -10,6 +10,7 @@ from orchestration.landing.contract import DATASETS
 from orchestration.landing.load import load_landing
 from orchestration.landing.schema import create_raw_schema
 from orchestration.resources import Warehouse, log
+from orchestration.settings import load_settings
 from orchestration.warehouse.files import open_duckdb
 
 #: What the loader keeps beside the datasets.
@@ -37,10 +38,7 @@ def _spec(name: str, description: str) -> dg.AssetSpec:
 @dg.multi_asset(
     name="load_landing_files",
     specs=[
-        *(
-            _spec(name, f"Rows of landing/{name}/, typed; key: {', '.join(d.key)}.")
-            for name, d in DATASETS.items()
-        ),
+        *(_spec(name, f"Rows of landing/{name}/, typed; key: {', '.join(d.key)}.") for name, d in DATASETS.items()),
         *(_spec(name, description) for name, description in LEDGERS.items()),
     ],
 )
@@ -51,7 +49,13 @@ def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
     log.info("Loading %s", settings.landing)
     with open_duckdb(settings.working_file) as con:
         create_raw_schema(con)
-        result = load_landing(con, settings.landing, settings.load_settings(), clock.now, log.info)
+        result = load_landing(
+            con,
+            settings.landing,
+            load_settings(settings.policy, settings.settle_seconds),
+            clock.now,
+            log.info,
+        )
         rows = {
             name: con.execute(f'select count(*) from raw."{name}"').fetchone()[0]  # type: ignore[index]
             for name in (*DATASETS, *LEDGERS)

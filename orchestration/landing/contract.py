@@ -9,9 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ColumnType = Literal[
-    "id", "text", "timestamp", "date", "number", "integer", "boolean", "list", "json", "choice"
-]
+ColumnType = Literal["id", "text", "timestamp", "date", "number", "integer", "boolean", "list", "json", "choice"]
 
 #: How a dataset treats a second row under a key it has already seen:
 #: ``deduplicated`` keeps the best row, ``versioned`` keeps every content, ``distinct`` keeps every distinct row.
@@ -94,9 +92,7 @@ def _columns(spec: str) -> tuple[Column, ...]:
                 choices=tuple(value for value in rest if value != "strict"),
             )
         )
-    return (
-        (*columns, Column("updated_at", "timestamp")) if columns[-1].name != "updated_at" else tuple(columns)
-    )
+    return (*columns, Column("updated_at", "timestamp")) if columns[-1].name != "updated_at" else tuple(columns)
 
 
 _CHANNEL = "seed:channels strict"

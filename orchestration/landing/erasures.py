@@ -1,9 +1,9 @@
 """Erasures: rows of an erased user are dropped wherever and whenever they load.
 
-What a file holds of an erased user under the user's own id goes in that file's transaction, before duplicates are
-looked for; so does what an erasure finds already loaded. What hangs on it (rows of anonymous ids linked only to an
-erased user, message events of dropped messages, items of dropped orders) goes once all files are in, since only then
-all links are known.
+What a file holds of an erased user under the user's own id goes in that file's transaction, before duplicates
+are looked for; so does what an erasure finds already loaded. What hangs on it (rows of anonymous ids linked
+only to an erased user, message events of dropped messages, items of dropped orders) goes once all files are
+in, since only then all links are known.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ from orchestration.landing.quoting import identifier, literal
 _ERASED_USERS = "(select user_id, max(requested_at) as requested_at from raw.erasures group by user_id)"
 _DROPPED = "landing_dropped"
 #: Datasets with a user and a date that an erasure compares.
-OF_USERS = tuple(
-    dataset for dataset in DATASETS.values() if dataset.erasure_time and "user_id" in dataset.column_names
-)
+OF_USERS = tuple(dataset for dataset in DATASETS.values() if dataset.erasure_time and "user_id" in dataset.column_names)
 #: The ids of dropped rows that later rows may hold without the user's: dataset, kind, column.
 _REMEMBERED = (
     ("events", "anonymous", "anonymous_id"),
@@ -27,8 +25,8 @@ _REMEMBERED = (
     ("messages", "message", "message_id"),
     ("subscriptions", "subscription", "subscription_id"),
 )
-#: Rows that go with a dropped row of another dataset, unless that still has a row of this id: dataset, the other
-#: dataset, kind, column.
+#: Rows that go with a dropped row of another dataset, unless that still has a row of this id: dataset, the
+#: other dataset, kind, column.
 _FOLLOWING = (
     ("order_items", "orders", "order", "order_id"),
     ("message_events", "messages", "message", "message_id"),
@@ -41,7 +39,7 @@ def any_erasures(con: duckdb.DuckDBPyConnection) -> bool:
 
 
 def write_touches(con: duckdb.DuckDBPyConnection, dataset: Dataset, rows: str, load_id: int) -> None:
-    """Write a touch for each row of the dataset's table whose rowid is in ``rows``, with its present values."""
+    """Write a touch, with the present values, for each row of the dataset whose rowid is in ``rows``."""
     names = dataset.column_names
 
     def value(name: str, type_: str = "varchar") -> str:
@@ -52,7 +50,8 @@ def write_touches(con: duckdb.DuckDBPyConnection, dataset: Dataset, rows: str, l
     con.execute(
         f"""insert into raw.touches
         select {load_id}, {literal(dataset.name)}, {identifier(dataset.key[0])},
-            {identifier(parent) if parent else "null::varchar"}, {value("user_id")}, {value("anonymous_id")}, {happened_at}
+            {identifier(parent) if parent else "null::varchar"},
+            {value("user_id")}, {value("anonymous_id")}, {happened_at}
         from raw.{identifier(dataset.name)} where rowid in ({rows})"""
     )
 
@@ -77,14 +76,15 @@ def _drop(con: duckdb.DuckDBPyConnection, dataset: Dataset, found: str, load_id:
                         group by t.{column}, d.user_id
                     )
                     select '{kind}', id, user_id, requested_at from ids
-                    anti join (select id, user_id from raw.erased_ids where kind = '{kind}') using (id, user_id)"""
+                    anti join (select id, user_id from raw.erased_ids where kind = '{kind}')
+                        using (id, user_id)"""
                 )
         if not new_rows:
             write_touches(con, dataset, f"select rid from temp.{_DROPPED}", load_id)
             con.execute(
                 f"""update raw.load_files set rows_erased = rows_erased + gone.n
-                from (select load_id, count(*) as n from {table} where rowid in (select rid from temp.{_DROPPED})
-                    group by load_id) gone
+                from (select load_id, count(*) as n from {table}
+                    where rowid in (select rid from temp.{_DROPPED}) group by load_id) gone
                 where load_files.load_id = gone.load_id"""
             )
         con.execute(f"delete from {table} where rowid in (select rid from temp.{_DROPPED})")
@@ -103,9 +103,7 @@ def drop_erased_rows_of_load(con: duckdb.DuckDBPyConnection, dataset: Dataset, l
     """Drop what a load brought of erased users; returns how many rows that were."""
     if dataset not in OF_USERS or not any_erasures(con):
         return 0
-    return _drop(
-        con, dataset, _rows_of_erased_users(dataset, f"t.load_id = {load_id}"), load_id, new_rows=True
-    )
+    return _drop(con, dataset, _rows_of_erased_users(dataset, f"t.load_id = {load_id}"), load_id, new_rows=True)
 
 
 def drop_rows_of_erased_users(con: duckdb.DuckDBPyConnection, load_id: int) -> None:
@@ -116,7 +114,7 @@ def drop_rows_of_erased_users(con: duckdb.DuckDBPyConnection, load_id: int) -> N
 
 
 def drop_erased_stand_ins(con: duckdb.DuckDBPyConnection) -> None:
-    """Drop the stand-ins for rejected consents of erased users: a user who comes back starts with a new consent."""
+    """Drop the stand-ins of erased users: a user who comes back starts with a new consent."""
     con.execute(
         f"""delete from raw.consent_stand_ins s using {_ERASED_USERS} e
         where s.user_id = e.user_id and (s.occurred_at is null or s.occurred_at <= e.requested_at)"""
@@ -124,7 +122,7 @@ def drop_erased_stand_ins(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def drop_linked_rows(con: duckdb.DuckDBPyConnection, load_id: int) -> None:
-    """Drop the rows that hang on erased users without holding their id, once all files of a run are loaded."""
+    """Drop the rows that hang on erased users without holding their id, once all files are loaded."""
     if not any_erasures(con):
         return
     con.execute(
@@ -134,7 +132,8 @@ def drop_linked_rows(con: duckdb.DuckDBPyConnection, load_id: int) -> None:
             union all
             select anonymous_id, user_id from raw.identities
             union all
-            select anonymous_id, user_id from raw.events where anonymous_id is not null and user_id is not null
+            select anonymous_id, user_id from raw.events
+            where anonymous_id is not null and user_id is not null
         ),
         of_erased as (
             select distinct anonymous_id from links where user_id in (select user_id from raw.erasures)
@@ -162,7 +161,8 @@ def drop_linked_rows(con: duckdb.DuckDBPyConnection, load_id: int) -> None:
             DATASETS[name],
             f"""select t.rowid as rid, null::varchar as user_id, null::timestamp as requested_at
             from raw.{name} t where t.{column} in (
-                select id from raw.erased_ids where kind = '{kind}' and id not in (select {column} from raw.{other}))""",
+                select id from raw.erased_ids where kind = '{kind}'
+                    and id not in (select {column} from raw.{other}))""",
             load_id,
             new_rows=False,
         )

@@ -97,8 +97,8 @@ def _left_alone(name: str) -> bool:
 def find_files(landing: Path) -> list[LandingFile]:
     """Return every file below ``landing`` that is not left alone, in the order of its path.
 
-    A file that lies in no dataset's folder, that has an unknown ending, or that is a link out of the landing folder
-    comes back with ``format`` None.
+    A file that lies in no dataset's folder, that has an unknown ending, or that is a link out of the
+    landing folder comes back with ``format`` None.
     """
     root = landing.resolve()
     found = []
@@ -146,7 +146,7 @@ def sha256(path: Path, advance: Callable[[int], None] = lambda _: None) -> str:
 
 
 def _gunzip(source: Path, target: Path) -> None:
-    """Unpack ``source``; a broken one is unreadable, while trouble with writing ``target`` is raised as it is."""
+    """Unpack ``source``; a broken one is unreadable, trouble with writing ``target`` is raised."""
     with target.open("wb") as out, source.open("rb") as raw:
         unpacked = gzip.GzipFile(fileobj=raw)
         while True:
@@ -203,7 +203,7 @@ def detect_encoding(head: bytes) -> str:
 
 
 def prepare(entry: LandingFile, scratch: Path) -> Path:
-    """Return a path under which the file's content can be read: plain, UTF-8 where it is text, with a safe name."""
+    """Return a path of the file's content: unpacked, UTF-8 where it is text, with a safe name."""
     path = entry.path
     if entry.gzipped:
         path = scratch / "unpacked"
@@ -252,7 +252,7 @@ def column_name(name: str) -> str:
 
 
 def detect_dialect(head: bytes, known: frozenset[str]) -> Dialect | None:
-    """Choose the delimiter that makes the header hold most of the ``known`` columns; None for a file without text."""
+    """Choose the delimiter with most of the ``known`` columns in the header; None for a file without text."""
     text = head.decode("utf-8", errors="replace")
     lines = text.splitlines(keepends=True)
     skip = next((number for number, line in enumerate(lines) if line.strip()), None)

@@ -19,9 +19,9 @@ def _key_hash(dataset: Dataset) -> str:
 
 def refresh_key_hashes(con: duckdb.DuckDBPyConnection) -> None:
     """Compute the stored hashes anew where this DuckDB hashes differently from the one that stored them."""
-    (probe,) = con.execute(
-        "select hash('probe', 1::bigint)::varchar || ' ' || hash('probe')::varchar"
-    ).fetchone() or ("",)
+    (probe,) = con.execute("select hash('probe', 1::bigint)::varchar || ' ' || hash('probe')::varchar").fetchone() or (
+        "",
+    )
     known = con.execute("select value from raw.load_meta where name = ?", [_PROBE]).fetchone()
     if known == (probe,):
         return
@@ -51,9 +51,10 @@ def insert_accepted(con: duckdb.DuckDBPyConnection, dataset: Dataset, judged: st
 
 
 def drop_repeated(con: duckdb.DuckDBPyConnection, dataset: Dataset, load_id: int) -> tuple[int, int]:
-    """Leave one row a key, or one a content; returns how many rows were duplicates, and superseded by a better one.
+    """Leave one row a key, or one a content; returns how many new rows were duplicates or superseded.
 
-    A row that an earlier file brought and that a better one replaces now is counted in the earlier file's ledger row.
+    A row that an earlier file brought and that a better one replaces now is counted in the earlier
+    file's row of the ledger.
     """
     if dataset.keeping == "deduplicated":
         return _drop_worse(con, dataset, load_id)
@@ -73,8 +74,9 @@ def _drop_equal(con: duckdb.DuckDBPyConnection, dataset: Dataset, load_id: int) 
     table = f"raw.{identifier(dataset.name)}"
     con.execute(
         f"""create or replace temp table {_CONFLICTS} as
-        select rowid as rid from {table} where load_id <= {load_id} and row_md5 in ({_repeated("row_md5", table, load_id)})
-        qualify load_id = {load_id} and row_number() over (partition by row_md5 order by load_id, row_number) > 1"""
+        select rowid as rid from {table} where row_md5 in ({_repeated("row_md5", table, load_id)})
+        qualify load_id = {load_id}
+            and row_number() over (partition by row_md5 order by load_id, row_number) > 1"""
     )
     (count,) = con.execute(f"select count(*) from temp.{_CONFLICTS}").fetchone() or (0,)
     if count:
@@ -92,11 +94,12 @@ def _drop_worse(con: duckdb.DuckDBPyConnection, dataset: Dataset, load_id: int) 
         return 0, 0
     key = identifiers(dataset.key)
     received = "received_at" if "received_at" in dataset.column_names else "null::timestamp"
-    # Most rows that meet under a key are equal: these are found by a hash of the content, which costs a tenth of the
-    # canonical row. Only what then still differs is compared by that.
+    # Most rows that meet under a key are equal: these are found by a hash of the content, which costs a tenth
+    # of the canonical row. Only what then still differs is compared by that.
     con.execute(
         f"""create or replace temp table landing_equal as
-        select rowid as rid, load_id, row_number, {key}, hash({identifiers(dataset.column_names)}) as content_hash
+        select rowid as rid, load_id, row_number, {key},
+            hash({identifiers(dataset.column_names)}) as content_hash
         from {table} where key_hash in (select key_hash from temp.landing_hashes)
         qualify row_number() over (partition by {key}, content_hash order by load_id, row_number) > 1"""
     )
@@ -129,7 +132,8 @@ def _drop_worse(con: duckdb.DuckDBPyConnection, dataset: Dataset, load_id: int) 
     write_touches(con, dataset, f"select rid from temp.{_CONFLICTS} where load_id < {load_id}", load_id)
     con.execute(
         f"""update raw.load_files set rows_superseded = rows_superseded + lost.n
-        from (select load_id, count(*) as n from temp.{_CONFLICTS} where load_id < {load_id} group by load_id) lost
+        from (select load_id, count(*) as n from temp.{_CONFLICTS}
+            where load_id < {load_id} group by load_id) lost
         where load_files.load_id = lost.load_id"""
     )
     duplicate, superseded = con.execute(

@@ -1,4 +1,4 @@
-"""The loader: every new landing file becomes rows of ``raw``, each in one transaction with its row in the ledger."""
+"""The loader: every new landing file becomes rows of ``raw``, in one transaction with its ledger row."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ class LoadSettings:
     @property
     def rules(self) -> typing_sql.TypingRules:
         """The part that typing depends on."""
-        return typing_sql.TypingRules(
-            self.time_zone, self.min_event_date, self.channels, dict(self.consent_statuses)
-        )
+        return typing_sql.TypingRules(self.time_zone, self.min_event_date, self.channels, dict(self.consent_statuses))
 
 
 @dataclass
@@ -95,7 +93,8 @@ def load_landing(
 ) -> LoadResult:
     """Load every new file below ``landing`` into the schema ``raw`` of the connection's current catalog.
 
-    Where nothing is new, nothing is written. Trouble with one file sets that file aside; trouble with writing is raised.
+    Where nothing is new, nothing is written. Trouble with one file sets that file aside; trouble with
+    writing is raised.
     """
     with _session(con), tempfile.TemporaryDirectory(prefix="landing-") as scratch:
         return _Load(con, landing, settings, now, report, Path(scratch)).run()
@@ -109,12 +108,10 @@ def _session(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         "preserve_insertion_order": "true",
         "enable_progress_bar": "true",
         "enable_progress_bar_print": "false",
-        # Up to so many values a semi-join filters the scan, so that a few rows of a big table are found quickly.
+        # Up to so many values a semi-join filters the scan: a few rows of a big table are found quickly.
         "dynamic_or_filter_threshold": "10000",
     }
-    values = con.execute(
-        "select " + ", ".join(f"current_setting({literal(name)})" for name in wanted)
-    ).fetchone()
+    values = con.execute("select " + ", ".join(f"current_setting({literal(name)})" for name in wanted)).fetchone()
     before = dict(zip(wanted, values or (), strict=True))
     functions: dict[str, tuple[Callable[..., str | None], Sequence[str]]] = {
         typing_sql.COMPACT_JSON: (typing_sql.compact_json, ["VARCHAR"]),
@@ -123,9 +120,7 @@ def _session(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     for name, value in wanted.items():
         con.execute(f"set {name} = {literal(value)}")
     for name, (function, parameters) in functions.items():
-        con.create_function(
-            name, function, list(parameters), "VARCHAR", null_handling=FunctionNullHandling.SPECIAL
-        )
+        con.create_function(name, function, list(parameters), "VARCHAR", null_handling=FunctionNullHandling.SPECIAL)
     try:
         yield
     finally:
@@ -182,9 +177,7 @@ class _Load:
         return self.result
 
     def _max_load_id(self) -> int:
-        (load_id,) = self.con.execute("select coalesce(max(load_id), 0) from raw.load_files").fetchone() or (
-            0,
-        )
+        (load_id,) = self.con.execute("select coalesce(max(load_id), 0) from raw.load_files").fetchone() or (0,)
         return int(load_id)
 
     def _load_dataset(self, dataset: Dataset, entries: list[LandingFile]) -> None:
@@ -207,7 +200,7 @@ class _Load:
         try:
             content = sha256(entry.path)
         except OSError as error:
-            # Not recorded: what hinders (rights, a broken disk) is outside the file and may be gone next time.
+            # Not recorded: what hinders (rights, a broken disk) may be gone next time.
             self._aside(entry, "", "not_accessible", str(error), record=False)
             outcome.files_unreadable += 1
             return
@@ -266,16 +259,12 @@ class _Load:
             if not any(file == entry.file for file, _ in self.known_contents) and entry.settled(
                 self.now(), self.settings.settle_seconds
             ):
-                self._aside(
-                    entry, "", "unknown_format", "no dataset has this name" if folder else "in no dataset"
-                )
+                self._aside(entry, "", "unknown_format", "no dataset has this name" if folder else "in no dataset")
 
     def _load_file(self, dataset: Dataset, entry: LandingFile, content: str) -> bool:
-        """Load one file in one transaction; False where it changed meanwhile and is left for the next time."""
+        """Load one file in one transaction; False where it changed meanwhile and has to wait."""
         if entry.format is None:
-            raise UnreadableFile(
-                "unknown_format", "the ending is none of .parquet, .csv, .jsonl, .ndjson, .json, .gz"
-            )
+            raise UnreadableFile("unknown_format", "the ending is none of .parquet, .csv, .jsonl, .ndjson, .json, .gz")
         started = time.perf_counter()
         try:
             path = prepare(entry, self.scratch)
@@ -288,9 +277,7 @@ class _Load:
             unify_line_ends(path, unified)
             return self._load_prepared(dataset, entry, content, unified, started)
 
-    def _load_prepared(
-        self, dataset: Dataset, entry: LandingFile, content: str, path: Path, started: float
-    ) -> bool:
+    def _load_prepared(self, dataset: Dataset, entry: LandingFile, content: str, path: Path, started: float) -> bool:
         load_id = self._max_load_id() + 1
         self.con.execute("begin")
         try:
@@ -315,17 +302,13 @@ class _Load:
         with suppress(duckdb.Error):  # DuckDB may have rolled back by itself
             self.con.execute("rollback")
 
-    def _raise_if_unreadable(
-        self, dataset: Dataset, entry: LandingFile, path: Path, error: duckdb.Error
-    ) -> None:
-        """Tell trouble with the file from trouble with writing: read it once more, without writing anything."""
+    def _raise_if_unreadable(self, dataset: Dataset, entry: LandingFile, path: Path, error: duckdb.Error) -> None:
+        """Tell trouble with the file from trouble with writing: read it once more and write nothing."""
         if isinstance(error, duckdb.OutOfMemoryException | duckdb.FatalException | duckdb.InterruptException):
             return
         try:
             source = read(self.con, path, str(entry.format), dataset, self.scratch)
-            self.con.execute(
-                f"select bit_xor(hash(judged)) from {self._judged(dataset, source)} judged"
-            ).fetchone()
+            self.con.execute(f"select bit_xor(hash(judged)) from {self._judged(dataset, source)} judged").fetchone()
         except UnreadableFile:
             raise
         except duckdb.OutOfMemoryException:
@@ -335,23 +318,24 @@ class _Load:
             raise UnreadableFile(f"unreadable_{entry.format}", detail) from error
 
     def _judged(self, dataset: Dataset, source: Source) -> str:
-        """SQL for all well-formed rows of a file: typed, with ``given_<column>``, ``reason`` and the row's content."""
+        """SQL for all well-formed rows of a file: typed, with ``given_<column>``, ``reason``, ``content``."""
+        prepared, sources = [], {}
+        for name, source_column in source.columns.items():
+            sql, sources[name] = typing_sql.cleaned(dataset.column(name), source_column)
+            prepared.append(f"{sql}, ")
         columns = [
-            f"{typing_sql.typed(column, source.columns.get(column.name), self.rules)} as {identifier(column.name)}"
+            f"{typing_sql.typed(column, sources.get(column.name), self.rules)} as {identifier(column.name)}"
             for column in dataset.columns
         ]
-        given = {name: source.columns.get(name) for name in typing_sql.checked_columns(dataset)}
-        given |= {column.name: source.columns.get(column.name) for column in self._fallible(dataset, source)}
+        given = {name: sources.get(name) for name in typing_sql.checked_columns(dataset)}
+        given |= {column.name: sources.get(column.name) for column in self._fallible(dataset, source)}
         columns += [f"{typing_sql.present(column)} as given_{name}" for name, column in given.items()]
-        return f"""(select *, {typing_sql.reason(dataset, source.columns, self.rules)} as reason
-            from (select {", ".join(columns)}, src.row_number, src.content from {source.sql} src))"""
+        return f"""(select *, {typing_sql.reason(dataset, sources, self.rules)} as reason
+            from (select {", ".join(columns)}, row_number, content
+                from (select {"".join(prepared)}src.row_number, src.content from {source.sql} src)))"""
 
     def _fallible(self, dataset: Dataset, source: Source) -> list[typing_sql.Column]:
-        return [
-            column
-            for column in dataset.columns
-            if typing_sql.can_be_bad(column, source.columns.get(column.name))
-        ]
+        return [column for column in dataset.columns if typing_sql.can_be_bad(column, source.columns.get(column.name))]
 
     def _load_rows(
         self, dataset: Dataset, entry: LandingFile, content: str, path: Path, load_id: int, started: float
@@ -401,9 +385,7 @@ class _Load:
         if dataset.name == "erasures" and accepted > duplicate:
             erasures.drop_rows_of_erased_users(con, load_id)
 
-    def _count_bad_values(
-        self, dataset: Dataset, source: Source, judged: str, load_id: int, filtered: bool
-    ) -> None:
+    def _count_bad_values(self, dataset: Dataset, source: Source, judged: str, load_id: int, filtered: bool) -> None:
         """Count, by column, values that were given in accepted rows and became null."""
         columns = self._fallible(dataset, source)
         if not columns:
@@ -414,10 +396,7 @@ class _Load:
         kept = ", ".join(f"count({identifier(column.name)})" for column in columns)
         counts_given = con.execute(f"select {given} from {judged} {condition}").fetchone() or ()
         counts_kept = (
-            con.execute(
-                f"select {kept} from raw.{identifier(dataset.name)} where load_id = {load_id}"
-            ).fetchone()
-            or ()
+            con.execute(f"select {kept} from raw.{identifier(dataset.name)} where load_id = {load_id}").fetchone() or ()
         )
         for column, there, good in zip(columns, counts_given, counts_kept, strict=True):
             if there > good:
@@ -432,13 +411,11 @@ class _Load:
                 "select 1 from raw.unknown_columns where dataset = ? and column_name = ?",
                 [dataset.name, name],
             ).fetchone():
-                self.con.execute(
-                    "insert into raw.unknown_columns values (?, ?, ?)", [dataset.name, name, entry.file]
-                )
+                self.con.execute("insert into raw.unknown_columns values (?, ?, ?)", [dataset.name, name, entry.file])
                 self.report(f"{entry.file}: column {name} is left out, {dataset.name} has none of this name")
 
     def _finish(self) -> None:
-        """Do what needs all files: rows that hang on erased users, and phone numbers. Does nothing where it is done."""
+        """Do, once, what needs all files: rows that hang on erased users, and phone numbers."""
         con = self.con
         last = self._max_load_id()
         done = con.execute("select value from raw.load_meta where name = ?", [_FINISHED]).fetchone()

@@ -14,14 +14,17 @@ _E164_PATTERN = r"\+[1-9][0-9]{7,14}"
 _PHONE_CHANNELS = ("sms", "whatsapp", "voice", "viber")
 
 _WANTED_PHONES = f"""(
-    select distinct phone, case when regexp_full_match(upper(country), '[A-Z]{{2}}') then upper(country) else '' end
+    select distinct phone,
+        case when regexp_full_match(upper(country), '[A-Z]{{2}}') then upper(country) else '' end
         as country
     from raw.users where phone is not null
     union
-    select distinct a.address, case when regexp_full_match(upper(u.country), '[A-Z]{{2}}') then upper(u.country) else '' end
+    select distinct a.address,
+        case when regexp_full_match(upper(u.country), '[A-Z]{{2}}') then upper(u.country) else '' end
     from raw.addresses a
     left join (
-        select user_id, arg_max_null(country, (coalesce(updated_at, created_at, timestamp '0001-01-01'), row_md5)) as country
+        select user_id, arg_max_null(
+            country, (coalesce(updated_at, created_at, timestamp '0001-01-01'), row_md5)) as country
         from raw.users group by user_id
     ) u using (user_id)
     where a.channel in {_PHONE_CHANNELS}
@@ -43,7 +46,8 @@ def add_phone_numbers(con: duckdb.DuckDBPyConnection) -> None:
     """Bring every phone number that is not yet in ``raw.phone_numbers`` into E.164."""
     con.execute(
         f"""insert into raw.phone_numbers
-        select phone, country, case when regexp_full_match(phone, '{_E164_PATTERN}') then phone else {E164}(phone, country) end
+        select phone, country,
+            case when regexp_full_match(phone, '{_E164_PATTERN}') then phone else {E164}(phone, country) end
         from {_WANTED_PHONES} w
         anti join raw.phone_numbers using (phone, country)"""
     )

@@ -1,4 +1,4 @@
-"""Quoting for SQL text: whatever comes from a file or a path goes through here, so that it can never become SQL."""
+"""Quoting for SQL text: what comes from a file or a path goes through here, so that it never becomes SQL."""
 
 from __future__ import annotations
 

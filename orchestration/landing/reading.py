@@ -1,4 +1,4 @@
-"""SQL that reads one prepared file as rows: numbered, with the columns as they came and whole for the record."""
+"""SQL that reads one prepared file as numbered rows, with the columns as they came."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _LINE_BYTES, _BUFFER_BYTES = 2_000_000, 32_000_000
 class Source:
     """One file as a relation.
 
-    ``sql`` has the file's columns, ``row_number`` and ``content`` and holds well-formed rows; ``malformed`` is a
-    relation of (row_number, content), or None where there is none.
+    ``sql`` has the file's columns, ``row_number`` and ``content`` and holds well-formed rows;
+    ``malformed`` is a relation of (row_number, content), or None where there is none.
     """
 
     sql: str
@@ -83,11 +83,7 @@ def _assign(names: list[str], dataset: Dataset) -> tuple[dict[str, int], list[st
     exact = {name: position for position, name in reversed(list(enumerate(names)))}
     for position, name in enumerate(names):
         column = column_name(name)
-        if (
-            column in dataset.column_names
-            and column not in positions
-            and exact.get(column, position) == position
-        ):
+        if column in dataset.column_names and column not in positions and exact.get(column, position) == position:
             positions[column] = position
         else:
             unknown.append(name)
@@ -103,15 +99,12 @@ def _require_known(positions: dict[str, int], names: list[str], dataset: Dataset
 
 
 def _content(columns: list[tuple[str, str]]) -> str:
-    return (
-        "json_object("
-        + ", ".join(f"{literal(name)}, ({sql})::varchar" for name, sql in columns)
-        + ")::varchar"
-    )
+    return "json_object(" + ", ".join(f"{literal(name)}, ({sql})::varchar" for name, sql in columns) + ")::varchar"
 
 
 def _read_parquet(con: duckdb.DuckDBPyConnection, path: Path, dataset: Dataset) -> Source:
-    scan = f"read_parquet({literal(str(path))}, file_row_number=true, hive_partitioning=false, binary_as_string=true)"
+    options = "file_row_number=true, hive_partitioning=false, binary_as_string=true"
+    scan = f"read_parquet({literal(str(path))}, {options})"
     described = [(row[0], row[1]) for row in con.execute(f"describe select * from {scan}").fetchall()]
     described = [(name, type_) for name, type_ in described if name != "file_row_number"]
     names = [name for name, _ in described]
@@ -132,17 +125,17 @@ def _read_parquet(con: duckdb.DuckDBPyConnection, path: Path, dataset: Dataset) 
     )
 
 
-def _scan_csv(
-    con: duckdb.DuckDBPyConnection, path: Path, options: str, select: str = "*", condition: str = ""
-) -> None:
+def _scan_csv(con: duckdb.DuckDBPyConnection, path: Path, options: str, select: str = "*", condition: str = "") -> None:
     """Read a text file into the stage table, with malformed lines beside it."""
 
     def attempt(line_bytes: int, buffer_bytes: int) -> None:
         drop_stage(con)
         con.execute(
-            f"""create temp table {_LINES} as select {select} from read_csv({literal(str(path))}, auto_detect=false,
-            hive_partitioning=false, compression='none', max_line_size={line_bytes}, buffer_size={buffer_bytes},
-            store_rejects=true, rejects_table='{_REJECTS}', rejects_scan='{_SCANS}', rejects_limit=0, {options}) {condition}"""
+            f"""create temp table {_LINES} as select {select} from read_csv({literal(str(path))},
+                auto_detect=false, hive_partitioning=false, compression='none',
+                max_line_size={line_bytes}, buffer_size={buffer_bytes},
+                store_rejects=true, rejects_table='{_REJECTS}', rejects_scan='{_SCANS}', rejects_limit=0,
+                {options}) {condition}"""
         )
 
     try:
@@ -152,16 +145,11 @@ def _scan_csv(
         if "invalid state" not in str(error):
             raise
         raise MixedLineEndsError from error
-    types = {
-        row[0] for row in con.execute(f"select distinct error_type::varchar from temp.{_REJECTS}").fetchall()
-    }
+    types = {row[0] for row in con.execute(f"select distinct error_type::varchar from temp.{_REJECTS}").fetchall()}
     if _TOO_LONG in types:
         whole = max(path.stat().st_size + 1, _BUFFER_BYTES)
         attempt(whole, whole)
-        types = {
-            row[0]
-            for row in con.execute(f"select distinct error_type::varchar from temp.{_REJECTS}").fetchall()
-        }
+        types = {row[0] for row in con.execute(f"select distinct error_type::varchar from temp.{_REJECTS}").fetchall()}
     if "INVALID ENCODING" in types:
         raise _NotUtf8
 
@@ -221,9 +209,7 @@ def _pointer(key: str) -> str:
 
 def _read_json(con: duckdb.DuckDBPyConnection, path: Path, dataset: Dataset) -> Source:
     # Valid JSON never holds U+001F as it is, so that a line is one column.
-    options = (
-        "header=false, strict_mode=false, delim=e'\\x1f', quote='', escape='', columns={'line': 'VARCHAR'}"
-    )
+    options = "header=false, strict_mode=false, delim=e'\\x1f', quote='', escape='', columns={'line': 'VARCHAR'}"
     is_object = "case when json_valid(line) then json_type(line) end is not distinct from 'OBJECT'"
     not_blank = "where trim(line, e' \\t\\r\\n') <> ''"
     _scan_csv(con, path, options, f"line, {is_object} as is_object", not_blank)

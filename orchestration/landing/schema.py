@@ -10,8 +10,8 @@ from orchestration.landing.quoting import identifier
 #: What the loader writes beside the datasets.
 RECORD_TABLES: dict[str, str] = {
     "touches": """
-        load_id BIGINT, dataset VARCHAR, key_id VARCHAR, parent_id VARCHAR, user_id VARCHAR, anonymous_id VARCHAR,
-        happened_at TIMESTAMP""",
+        load_id BIGINT, dataset VARCHAR, key_id VARCHAR, parent_id VARCHAR, user_id VARCHAR,
+        anonymous_id VARCHAR, happened_at TIMESTAMP""",
     "load_files": """
         load_id BIGINT, dataset VARCHAR, file VARCHAR, sha256 VARCHAR, bytes BIGINT, modified_ns BIGINT,
         format VARCHAR, rows_read BIGINT, rows_accepted BIGINT, rows_rejected BIGINT, rows_duplicate BIGINT,

@@ -1,4 +1,4 @@
-"""SQL that turns a file's columns into the contract's types, says what is wrong with a row, and makes it canonical.
+"""SQL that gives a file's columns the contract's types, judges each row and writes it in canonical form.
 
 Every expression is total: a value that can't be read becomes null, and no cast raises.
 """
@@ -56,6 +56,8 @@ class SourceColumn:
 
     sql: str
     type: str = "VARCHAR"
+    #: Whether the value is trimmed text already, and null where it is empty.
+    clean: bool = False
 
     @property
     def is_list(self) -> bool:
@@ -70,6 +72,8 @@ class SourceColumn:
     @property
     def text(self) -> str:
         """The value as text, trimmed; null where it is empty."""
+        if self.clean:
+            return self.sql
         if self.is_nested:
             return f"to_json({self.sql})::varchar"
         if self.type != "VARCHAR":
@@ -79,7 +83,8 @@ class SourceColumn:
 
 def _trimmed(sql: str) -> str:
     # trim() with a list of characters costs five times as much as looking at both ends first.
-    return f"nullif(case when {sql} < '!' or ({sql})[-1] < '!' then trim({sql}, {_WHITESPACE}) else {sql} end, '')"
+    has_blank_end = f"{sql} < '!' or ({sql})[-1] < '!'"
+    return f"nullif(case when {has_blank_end} then trim({sql}, {_WHITESPACE}) else {sql} end, '')"
 
 
 def _date_start(sql: str, time_zone: str) -> str:
@@ -102,14 +107,15 @@ def _timestamp_of_text(text: str, time_zone: str) -> str:
 
 def _timestamp(source: SourceColumn, time_zone: str) -> str:
     if source.type == "DATE":
-        return f"case when {source.sql} between {_FIRST_DAY} and {_LAST_DAY} then {_date_start(source.sql, time_zone)} end"
+        start = _date_start(source.sql, time_zone)
+        return f"case when {source.sql} between {_FIRST_DAY} and {_LAST_DAY} then {start} end"
     if source.type.startswith("TIMESTAMP"):
         moment = f"timezone('UTC', {source.sql})" if source.type.endswith("ZONE") else source.sql
         if source.type not in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
             moment = f"try_cast({moment} as timestamp)"
         return (
-            f"case when {moment} >= timestamp '0001-01-01' and {moment} < timestamp '9999-12-31 23:59:59.999999' "
-            f"then {moment} end"
+            f"case when {moment} >= timestamp '0001-01-01' "
+            f"and {moment} < timestamp '9999-12-31 23:59:59.999999' then {moment} end"
         )
     return _timestamp_of_text(source.text, time_zone)
 
@@ -120,7 +126,8 @@ def _date(source: SourceColumn, time_zone: str) -> str:
     if source.type.startswith("TIMESTAMP"):
         return f"({_timestamp(source, 'UTC')})::date"
     text = source.text
-    return f"case when ({_timestamp_of_text(text, 'UTC')}) is not null then try_cast(left({text}, 10) as date) end"
+    moment = _timestamp_of_text(text, "UTC")
+    return f"case when ({moment}) is not null then try_cast(left({text}, 10) as date) end"
 
 
 _INTEGER_TYPES = frozenset(
@@ -140,11 +147,7 @@ _INTEGER_TYPES = frozenset(
 
 
 def _number(source: SourceColumn, type_: str) -> str:
-    if (
-        source.type in _INTEGER_TYPES
-        or source.type.startswith("DECIMAL")
-        or source.type in ("DOUBLE", "FLOAT")
-    ):
+    if source.type in _INTEGER_TYPES or source.type.startswith("DECIMAL") or source.type in ("DOUBLE", "FLOAT"):
         return f"try_cast({source.sql} as {type_})"
     text = source.text
     return f"case when regexp_full_match({text}, {literal(_NUMBER)}) then try_cast({text} as {type_}) end"
@@ -186,6 +189,18 @@ def _json(source: SourceColumn) -> str:
     return text if source.is_nested else f"case when json_valid({text}) then {text} end"
 
 
+def cleaned(column: Column, source: SourceColumn) -> tuple[str, SourceColumn]:
+    """Return SQL that prepares a file's value once, and how to read what it gives under ``raw_<column>``.
+
+    Text is trimmed here, so that the expressions on it stay short; planning them costs more than a
+    small file.
+    """
+    name = f"raw_{column.name}"
+    if source.type == "VARCHAR" or column.type in ("id", "text", "choice"):
+        return f"{source.text} as {name}", SourceColumn(name, clean=True)
+    return f"{source.sql} as {name}", SourceColumn(name, source.type)
+
+
 def typed(column: Column, source: SourceColumn | None, rules: TypingRules) -> str:
     """Return SQL for a column's value in the contract's type, null where it is missing or can't be read."""
     type_ = DUCKDB_TYPES[column.type]
@@ -211,9 +226,7 @@ def typed(column: Column, source: SourceColumn | None, rules: TypingRules) -> st
             accepted = rules.choices(column)
             same = [name for name, value in accepted.items() if name == value]
             others = "".join(
-                f" when {literal(name)} then {literal(value)}"
-                for name, value in accepted.items()
-                if name != value
+                f" when {literal(name)} then {literal(value)}" for name, value in accepted.items() if name != value
             )
             if not accepted:
                 return "null::varchar"
@@ -233,9 +246,7 @@ def present(source: SourceColumn | None) -> str:
 
 def can_be_bad(column: Column, source: SourceColumn | None) -> bool:
     """Tell whether a value of an optional column may be given and yet not be of the column's type."""
-    return (
-        source is not None and not column.required and not column.strict and column.type not in ("id", "text")
-    )
+    return source is not None and not column.required and not column.strict and column.type not in ("id", "text")
 
 
 def reason(dataset: Dataset, sources: Mapping[str, SourceColumn], rules: TypingRules) -> str:
@@ -255,9 +266,7 @@ def reason(dataset: Dataset, sources: Mapping[str, SourceColumn], rules: TypingR
             cases.append((f"{identifier(column.name)} is null", f"invalid_{column.name}"))
     for column in dataset.columns:
         if column.strict:
-            cases.append(
-                (f"given_{column.name} and {identifier(column.name)} is null", f"unknown_{column.name}")
-            )
+            cases.append((f"given_{column.name} and {identifier(column.name)} is null", f"unknown_{column.name}"))
     for column in dataset.columns:
         if column.non_negative:
             cases.append((f"{identifier(column.name)} < 0", f"negative_{column.name}"))
@@ -289,11 +298,9 @@ def canonical(dataset: Dataset) -> str:
             case "integer" | "boolean":
                 text = f"{name}::varchar"
             case "list":
-                # DuckDB escapes control characters in its own way; everything else it writes compactly already.
+                # DuckDB writes lists compactly already, but escapes control characters in its own way.
                 listed = f"to_json({name})::varchar"
-                text = (
-                    f"case when contains({listed}, '\\u00') then {COMPACT_JSON}({listed}) else {listed} end"
-                )
+                text = f"case when contains({listed}, '\\u00') then {COMPACT_JSON}({listed}) else {listed} end"
             case "json":
                 text = f"{COMPACT_JSON}({name})"
             case _:

@@ -1,0 +1,1 @@
+"""The third stage: the build becomes the published file."""

@@ -40,9 +40,7 @@ def published_file_of(marts: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             settings.policy["user_id_is_address"],
             settings.hash_key,
         )
-        log.info(
-            "%s %s", "Already published:" if published.is_same else "Published", settings.published_file
-        )
+        log.info("%s %s", "Already published:" if published.is_same else "Published", settings.published_file)
         return dg.MaterializeResult(
             metadata={
                 "path": dg.MetadataValue.path(str(settings.published_file)),

@@ -1,0 +1,1 @@
+"""The second stage: the lock, the files and dbt."""

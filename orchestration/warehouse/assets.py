@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -108,14 +109,18 @@ class Translator(DagsterDbtTranslator):
 def dbt_models_of(manifest: Path) -> dg.AssetsDefinition:
     """Return the dbt seeds, models and tests as assets and checks."""
 
-    @dbt_assets(manifest=manifest, dagster_dbt_translator=Translator(), name="dbt_models", exclude="resource_type:unit_test")
+    @dbt_assets(
+        manifest=manifest, dagster_dbt_translator=Translator(), name="dbt_models", exclude="resource_type:unit_test"
+    )
     def dbt_models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
         """Build seeds, models and data tests, unless the file holds the same build already."""
         build = build_of(warehouse.settings)
         everything = context.selected_asset_keys == context.assets_def.keys
         if everything and is_built(build):
             log.info("dbt: nothing changed since the last build of %s, skipped", warehouse.settings.as_of)
-            for key in context.selected_asset_keys:
+            # Dagster takes the results of a multi-asset parents first
+            deps = context.assets_def.asset_deps
+            for key in TopologicalSorter({key: deps[key] & deps.keys() for key in deps}).static_order():
                 yield dg.MaterializeResult(asset_key=key, metadata={"skipped": "same inputs as the last build"})
             return
         with open_duckdb(build.file) as con:
@@ -129,9 +134,7 @@ def dbt_models_of(manifest: Path) -> dg.AssetsDefinition:
     return dbt_models
 
 
-def _run_dbt(
-    context: dg.AssetExecutionContext, warehouse: Warehouse, build: Build, args: list[str]
-) -> Iterator[Any]:
+def _run_dbt(context: dg.AssetExecutionContext, warehouse: Warehouse, build: Build, args: list[str]) -> Iterator[Any]:
     settings = warehouse.settings
     started = time.perf_counter()
     log.info("dbt: building %s (%s)", settings.as_of, build.kind)

@@ -57,9 +57,7 @@ EVENT_NAMES = (
 )  # fmt: skip
 SESSIONS = (None, None, "s1", "s2")
 DEVICES = ("a1", "a2")
-AMOUNTS = tuple(
-    Decimal(text) for text in ("10", "10.00", "25.5", "0", "99.99", "10.005", "33.333333", "0.01")
-)
+AMOUNTS = tuple(Decimal(text) for text in ("10", "10.00", "25.5", "0", "99.99", "10.005", "33.333333", "0.01"))
 CURRENCIES = (None, None, "EUR", "USD", "GBP", "XXX")
 RATES = ("0.9", "1.1", "0.915", "1.005")
 CHANNEL_NAMES = ("email", "push", "sms", "in_app", "web_push", "telegram")
@@ -365,9 +363,7 @@ def cases(
         rows["consents"] = _consents(make)
         rows["addresses"] = _addresses(make)
     if erasures:
-        rows["erasures"] = [
-            {"user_id": make.user(), "requested_at": make.moment()} for _ in _some(draw, 0, 2)
-        ]
+        rows["erasures"] = [{"user_id": make.user(), "requested_at": make.moment()} for _ in _some(draw, 0, 2)]
     world = World(**rows, time_zone=zone, exchange_rates=_rates(make) if orders else ())
     if settings:
         world = replace(

@@ -36,14 +36,12 @@ days as (
         contacts.user_id,
         contacts.channel,
         contacts.contact_date,
-        count_if(contacts.is_contact) as contacts,
-        count_if(contacts.is_contact and contacts.is_opened) as opened_contacts,
-        count_if(contacts.is_contact and contacts.is_clicked) as clicked_contacts,
-        count_if(
-            contacts.is_contact
-            and (last_reactions.last_reaction_at is null or contacts.sent_at > last_reactions.last_reaction_at)
-        ) as contacts_since_reaction,
-        count_if(contacts.message_class <> 'marketing') as uncounted_messages
+        count(case when contacts.is_contact then 1 end) as contacts,
+        count(case when contacts.is_contact and contacts.is_opened then 1 end) as opened_contacts,
+        count(case when contacts.is_contact and contacts.is_clicked then 1 end) as clicked_contacts,
+        count(case when contacts.is_contact
+            and (last_reactions.last_reaction_at is null or contacts.sent_at > last_reactions.last_reaction_at) then 1 end) as contacts_since_reaction,
+        count(case when contacts.message_class <> 'marketing' then 1 end) as uncounted_messages
     from contacts
     left join last_reactions on contacts.user_id = last_reactions.user_id
     group by contacts.user_id, contacts.channel, contacts.contact_date

@@ -23,6 +23,6 @@ select
     max(activity_date) as last_visit_date,
     cast(sum(visits_begun) as bigint) as visits,
     count(*) as visit_days,
-    cast(count_if({{ age('activity_date') }} < {{ var('pressure_month_days') }}) as bigint) as visit_days_30d
+    count(case when {{ age('activity_date') }} < {{ var('pressure_month_days') }} then 1 end) as visit_days_30d
 from days
 group by user_id

@@ -46,7 +46,7 @@ select
     coalesce(
         round(
             cast(sum(case when is_repeat_with_value then net_revenue end) as double)
-            / nullif(count_if(is_repeat_with_value), 0), 6
+            / nullif(count(case when is_repeat_with_value then 1 end), 0), 6
         ),
         0
     ) as mean_repeat_value

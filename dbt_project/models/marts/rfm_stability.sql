@@ -33,16 +33,14 @@ select
     '{{ measure }}' as measure,
     {{ as_of() }} as as_of,
     count(*) as users,
-    cast(count_if(
-        {{ rfm_measure_value(measure, 'tiles') }} in (select value from cuts where measure = '{{ measure }}')
-    ) as bigint) as users_on_a_cut,
+    count(case when {{ rfm_measure_value(measure, 'tiles') }} in (select value from cuts where measure = '{{ measure }}') then 1 end) as users_on_a_cut,
     (
         select string_agg(cast(scores.score as string), ',' order by scores.score)
         from scores
         where not exists (select 1 from buyers where buyers.{{ score }}_score = scores.score)
     ) as empty_scores,
     round(
-        cast(count_if({{ score }}_score <> {{ measure }}_tile) as double) / nullif(count(*), 0), 6
+        cast(count(case when {{ score }}_score <> {{ measure }}_tile then 1 end) as double) / nullif(count(*), 0), 6
     ) as share_differing_under_ntile
 from tiles
 {{- '\n\nunion all' if not loop.last }}

@@ -3,7 +3,7 @@
 with counted as (
     select
         {%- for condition in conditions %}
-        count(*) - count_if({{ condition }}) as broken_{{ loop.index }}{{ ',' if not loop.last }}
+        count(*) - count(case when {{ condition }} then 1 end) as broken_{{ loop.index }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ model }}
 )

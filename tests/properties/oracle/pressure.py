@@ -63,9 +63,7 @@ def latest_reactions(world: World, messages: dict[str, Contact], day: date) -> d
     return latest
 
 
-def negative_signals(
-    world: World, messages: dict[str, Contact], day: date
-) -> list[tuple[str, str, str | None]]:
+def negative_signals(world: World, messages: dict[str, Contact], day: date) -> list[tuple[str, str, str | None]]:
     """Each signal of 90 days as (user, kind, channel); an uninstall has no channel."""
     signals: list[tuple[str, str, str | None]] = []
     for message_id, events in message_events_by(world, day).items():
@@ -118,9 +116,7 @@ def contact_pressure(world: World, day: date) -> dict[str, dict[str, int | Decim
     return rows
 
 
-def contact_pressure_by_channel(
-    world: World, day: date
-) -> dict[tuple[str, str], dict[str, int | Decimal | None]]:
+def contact_pressure_by_channel(world: World, day: date) -> dict[tuple[str, str], dict[str, int | Decimal | None]]:
     """A row for each known user and channel with an address or a contact in 90 days."""
     messages = contacts(world, day)
     reactions = latest_reactions(world, messages, day)

@@ -83,8 +83,7 @@ def cut_points(world: World, day: date) -> CutPoints:
     if not buyers:
         return CutPoints(dict.fromkeys(MEASURES, ()), computed)
     cuts = {
-        m: tuple(quantile([row[m] for row in buyers.values()], Fraction(k, 5)) for k in (1, 2, 3, 4))
-        for m in MEASURES
+        m: tuple(quantile([row[m] for row in buyers.values()], Fraction(k, 5)) for k in (1, 2, 3, 4)) for m in MEASURES
     }
     return CutPoints(cuts, computed)
 
@@ -165,9 +164,7 @@ def rfm_stability(world: World, day: date) -> dict[str, dict[str, object]]:
         values = {user: row[measure] for user, row in buyers.items()}
         scores = {user: score(measure, value, cuts.cuts[measure]) for user, value in values.items()}
         tiles = ntile(values)
-        differ = sum(
-            scores[user] != (6 - tile if measure == "recency_days" else tile) for user, tile in tiles.items()
-        )
+        differ = sum(scores[user] != (6 - tile if measure == "recency_days" else tile) for user, tile in tiles.items())
         rows[measure] = {
             "users_at_cut": sum(value in cuts.cuts[measure] for value in values.values()),
             "missing_scores": [s for s in range(1, 6) if s not in scores.values()],

@@ -120,9 +120,7 @@ def version_as_of(world: World, dataset: str, versions: Iterable[Row], day: date
 
 def versions_as_of(world: World, dataset: str, day: date) -> list[Row]:
     """One row a key of a versioned dataset, as of ``day``."""
-    return [
-        version_as_of(world, dataset, rows, day) for rows in by_key(dataset, world.rows(dataset)).values()
-    ]
+    return [version_as_of(world, dataset, rows, day) for rows in by_key(dataset, world.rows(dataset)).values()]
 
 
 def _compact_json(value: Any) -> str:

@@ -39,16 +39,14 @@ def check_accounts(con: duckdb.DuckDBPyConnection) -> None:
         assert len(numbers) == read - duplicate - superseded - erased
         assert len(set(numbers)) == len(numbers)
         assert all(1 <= number <= read for (number,) in numbers)
-        assert con.execute(
-            "select count(*) from raw.rejected_rows where load_id = ?", [load_id]
-        ).fetchone() == (rejected,)
+        assert con.execute("select count(*) from raw.rejected_rows where load_id = ?", [load_id]).fetchone() == (
+            rejected,
+        )
     for dataset in DATASETS.values():
         if dataset.keeping == "deduplicated":
             keys = ", ".join(dataset.key)
             assert (
-                con.execute(
-                    f"select {keys} from raw.{dataset.name} group by {keys} having count(*) > 1"
-                ).fetchall()
+                con.execute(f"select {keys} from raw.{dataset.name} group by {keys} having count(*) > 1").fetchall()
                 == []
             )
             assert con.execute(
@@ -62,7 +60,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.landing = folder / "landing"
         self.landing.mkdir()
-        self.con = duckdb.connect()
+        self.con = duckdb.connect(config={"threads": 1})
         create_raw_schema(self.con)
         self.settings = SETTINGS
         self.now = datetime(2030, 1, 1, tzinfo=UTC)

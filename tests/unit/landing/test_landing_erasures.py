@@ -15,19 +15,13 @@ def rows_of(user, time, tag):
     return {
         "events": [{"event_id": f"e{tag}", "user_id": user, "event": "page", "timestamp": time}],
         "orders": [{"order_id": f"o{tag}", "user_id": user, "ordered_at": time, "gross_amount": 1}],
-        "order_items": [
-            {"order_id": f"o{tag}", "line_number": 1, "product_id": "p", "quantity": 1, "unit_price": 1}
-        ],
+        "order_items": [{"order_id": f"o{tag}", "line_number": 1, "product_id": "p", "quantity": 1, "unit_price": 1}],
         "users": [{"user_id": user, "created_at": time, "city": tag, "phone": "+4915123456789"}],
         "identities": [{"anonymous_id": f"a{tag}", "user_id": user, "linked_at": time}],
         "addresses": [{"user_id": user, "channel": "push", "address": f"t{tag}", "updated_at": time}],
-        "consents": [
-            {"user_id": user, "channel": "email", "status": "granted", "occurred_at": time, "source": tag}
-        ],
+        "consents": [{"user_id": user, "channel": "email", "status": "granted", "occurred_at": time, "source": tag}],
         "messages": [message],
-        "message_events": [
-            {"event_id": f"x{tag}", "message_id": f"m{tag}", "event": "opened", "occurred_at": AFTER}
-        ],
+        "message_events": [{"event_id": f"x{tag}", "message_id": f"m{tag}", "event": "opened", "occurred_at": AFTER}],
         "subscriptions": [{"subscription_id": f"s{tag}", "user_id": user, "started_at": time}],
     }
 
@@ -49,10 +43,11 @@ def test_every_dataset(world, erasure_first):
         world.write("erasures/a.jsonl", ERASURE)
         world.load()
     for dataset in rows_of("u1", AT, "1"):
-        assert world.column(f"select load_files.file from raw.{dataset} join raw.load_files using (load_id) order by 1") == [
+        files = f"select file from raw.{dataset} join raw.load_files using (load_id) order by all"
+        assert world.column(files) == [
             f"{dataset}/3.jsonl", f"{dataset}/4.jsonl"]  # fmt: skip
         assert [world.ledger(f"{dataset}/{tag}.jsonl")["erased"] for tag in "1234"] == [1, 1, 0, 0]
-    touched = {name: n for name, n in world.query("select dataset, count(*) from raw.touches group by all")}
+    touched = dict(world.query("select dataset, count(*) from raw.touches group by all"))
     if erasure_first:
         assert set(touched) <= CHILDREN
     else:
@@ -65,9 +60,7 @@ def test_every_dataset(world, erasure_first):
 def test_rows_without_a_date_are_dropped(world):
     world.write("erasures/a.jsonl", ERASURE)
     world.write("users/a.jsonl", [{"user_id": "u1"}, {"user_id": "u2"}])
-    world.write(
-        "identities/a.jsonl", [{"user_id": "u1", "anonymous_id": "a"}, {"user_id": "u2", "anonymous_id": "a"}]
-    )
+    world.write("identities/a.jsonl", [{"user_id": "u1", "anonymous_id": "a"}, {"user_id": "u2", "anonymous_id": "a"}])
     world.load()
     assert world.column("select user_id from raw.users") == ["u2"]
     assert world.column("select user_id from raw.identities") == ["u2"]
@@ -86,14 +79,15 @@ FILES = {
     ],
     "identities/b.jsonl": [{"anonymous_id": "shared", "user_id": "u2", "linked_at": AFTER}],
     "events/a.jsonl": [
-        anonymous("1", "own"), anonymous("2", "own", AFTER), anonymous("3", "shared"), anonymous("4", "stranger"),
+        anonymous("1", "own"), anonymous("2", "own", AFTER), anonymous("3", "shared"), anonymous("4",
+        "stranger"),
         anonymous("5", "by_event"), anonymous("6", "later"), anonymous("7", "own", AT),
     ],
     "events/b.jsonl": [anonymous("8", "by_event") | {"user_id": "u1"}],
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("order", list(permutations(FILES))[::6])
+@pytest.mark.parametrize("order", list(permutations(FILES))[::13])
 def test_linked_anonymous_ids_in_any_order(world, order):
     pending = []
     for file in order:
@@ -154,9 +148,7 @@ def test_the_latest_request_counts(world, make_event):
     world.write("erasures/b.jsonl", [{"user_id": "u1", "requested_at": "2024-04-01T00:00:00Z"}])
     world.load()
     assert world.query("from raw.events") == []
-    assert world.query("select user_id, happened_at::varchar from raw.touches") == [
-        ("u1", "2024-03-10 12:00:01")
-    ]
+    assert world.query("select user_id, happened_at::varchar from raw.touches") == [("u1", "2024-03-10 12:00:01")]
 
 
 def test_an_erased_row_makes_room_for_another_under_its_key(world, make_event):
@@ -170,9 +162,7 @@ def test_stand_ins_and_phone_numbers_of_erased_users_go(world):
     world.write("consents/a.jsonl", [
         {"user_id": user, "channel": "sms", "status": "?", "occurred_at": time}
         for user, time in (("u1", BEFORE), ("u1", AFTER), ("u2", BEFORE))])  # fmt: skip
-    world.write(
-        "users/a.jsonl", [{"user_id": "u1", "phone": "0151 23456789", "country": "DE"}, {"user_id": "u2"}]
-    )
+    world.write("users/a.jsonl", [{"user_id": "u1", "phone": "0151 23456789", "country": "DE"}, {"user_id": "u2"}])
     world.load()
     assert world.one("select count(*) from raw.phone_numbers") == 1
     world.write("erasures/a.jsonl", ERASURE)

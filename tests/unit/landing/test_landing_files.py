@@ -119,7 +119,8 @@ def test_erasures_load_first_and_files_in_order(world):
     assert world.column("select file from raw.load_files order by load_id") == [
         "erasures/z.csv", "users/a.csv", "users/a/c.csv", "users/b.csv"]  # fmt: skip
     assert result.max_load_id == 4
-    assert [(name, outcome.rows_accepted) for name, outcome in result.datasets.items() if outcome.rows_accepted] == [
+    assert [(name, outcome.rows_accepted) for name,
+        outcome in result.datasets.items() if outcome.rows_accepted] == [
         ("erasures", 1), ("users", 3)]  # fmt: skip
 
 

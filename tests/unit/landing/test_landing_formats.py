@@ -21,7 +21,8 @@ JSON = (
     json.dumps({"event_id": "e1", "user_id": "u1", "event": "page", "timestamp": "2024-03-01T10:00:00Z",
                 "value": 1.5, "properties": {"a": 1}})
     + "\n\n"
-    + json.dumps({"event_id": "e2", "user_id": "u2", "event": "Product, Viewed", "timestamp": "2024-03-01T11:00:00Z"})
+    + json.dumps({"event_id": "e2", "user_id": "u2", "event": "Product, Viewed",
+    "timestamp": "2024-03-01T11:00:00Z"})
 )  # fmt: skip
 PARQUET = """select * from (values
     ('e1', 'u1', 'page', timestamp '2024-03-01 10:00:00', 1.5::double, {'a': 1}),
@@ -29,9 +30,7 @@ PARQUET = """select * from (values
     ) t(event_id, user_id, event, "timestamp", value, properties)"""
 
 
-@pytest.mark.parametrize(
-    "name", ["a.csv", "a.CSV.GZ", "a.jsonl", "a.ndjson.gz", "a.json", "deep/er/a.json.gz"]
-)
+@pytest.mark.parametrize("name", ["a.csv", "a.CSV.GZ", "a.jsonl", "a.ndjson.gz", "a.json", "deep/er/a.json.gz"])
 def test_text_formats(world, name):
     content = CSV if "csv" in name.lower() else JSON
     path = world.write(f"events/{name}", content)
@@ -70,11 +69,7 @@ def test_same_rows_in_every_format_are_duplicates(world):
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1"])
 def test_dialects(world, delimiter, encoding):
-    text = (
-        delimiter.join(("User_ID ", "city", "plan,of|what;x"))
-        + "\n"
-        + delimiter.join(("ü1", '"Köln, \n""x"""', ""))
-    )
+    text = delimiter.join(("User_ID ", "city", "plan,of|what;x")) + "\n" + delimiter.join(("ü1", '"Köln, \n""x"""', ""))
     text = text.replace("plan,of|what;x", '"a,b;c|d"')
     world.write("users/a.csv", text.encode(encoding))
     world.load()
@@ -108,10 +103,7 @@ def test_malformed_csv_lines_keep_their_numbers(world):
         (6, "malformed_row", "p6,one,two,3,too many"),
         (20, "malformed_row", '"p20"x,a,b,1'),
     ]
-    assert (
-        world.query("select product_id, row_number from raw.products where 'p' || row_number <> product_id")
-        == []
-    )
+    assert world.query("select product_id, row_number from raw.products where 'p' || row_number <> product_id") == []
     assert world.ledger("products/a.csv")["accepted"] == 27
 
 
@@ -129,9 +121,7 @@ def test_malformed_json_lines(world, make_event):
 
 def test_line_of_ten_megabytes(world, make_event):
     text = "x" * 11_000_000
-    world.write(
-        "events/a.jsonl", [make_event("e1"), make_event("e2", properties={"text": text}), make_event("e3")]
-    )
+    world.write("events/a.jsonl", [make_event("e1"), make_event("e2", properties={"text": text}), make_event("e3")])
     world.write("products/a.csv", f'product_id,name\np1,"{text}"\np2,b\n')
     world.load()
     assert world.query("select event_id, length(properties) from raw.events order by all") == [
@@ -182,7 +172,9 @@ def test_unreadable_files_are_set_aside(world, file, content, reason):
 def test_corrupt_parquet_page(world):
     path = world.parquet(
         "orders/a.parquet",
-        "select 'o' || i as order_id, md5(i::varchar) as user_id, timestamp '2024-01-01' + to_days(i::int) as ordered_at, 1.5 as gross_amount from range(20000) t(i)",
+        """select 'o' || i as order_id, md5(i::varchar) as user_id,
+            timestamp '2024-01-01' + to_days(i::int) as ordered_at, 1.5 as gross_amount
+            from range(20000) t(i)""",
     )
     content = bytearray(path.read_bytes())
     content[1000:40000] = b"\xff" * 39000

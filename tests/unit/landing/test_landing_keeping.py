@@ -16,9 +16,7 @@ def test_duplicates_within_and_across_files(world, make_event):
 
 
 def test_json_that_is_written_differently_is_the_same(world, make_event):
-    world.write(
-        "events/a.jsonl", [make_event(properties='{"a": 1, "b": 2}'), make_event(properties='{"b":2,"a":1}')]
-    )
+    world.write("events/a.jsonl", [make_event(properties='{"a": 1, "b": 2}'), make_event(properties='{"b":2,"a":1}')])
     world.load()
     assert world.ledger("events/a.jsonl")["duplicate"] == 1
 
@@ -32,7 +30,7 @@ VARIANTS = [
 ]
 
 
-@pytest.mark.parametrize("order", list(permutations(range(5)))[::7])
+@pytest.mark.parametrize("order", list(permutations(range(5)))[::11])
 @pytest.mark.parametrize("together", [False, True])
 def test_the_winner_in_any_order(world, make_event, order, together):
     rows = [make_event(**VARIANTS[place]) for place in order]
@@ -47,12 +45,12 @@ def test_the_winner_in_any_order(world, make_event, order, together):
 
 
 def test_equal_times_go_by_the_greater_md5(make_world, make_event):
-    rows = [make_event(value=value) for value in range(6)]
+    rows = [make_event(value=value) for value in range(3)]
     kept = set()
-    for shift in range(6):
+    for shift in range(3):
         world = make_world()
-        for place in range(6):
-            world.write(f"events/{place}.jsonl", [rows[(place + shift) % 6]])
+        for place in range(3):
+            world.write(f"events/{place}.jsonl", [rows[(place + shift) % 3]])
         world.load()
         kept.add(world.one("select value from raw.events"))
     assert len(kept) == 1
@@ -70,12 +68,15 @@ def test_touches_of_a_replaced_row(world, make_event):
         [make_event(user_id="u2", timestamp="2024-05-01T00:00:00Z", updated_at="2024-05-02")],
     )
     world.write("message_events/b.jsonl", [
-        {"event_id": "m-e", "message_id": "m2", "event": "read", "occurred_at": "2024-01-02", "updated_at": "2024-02-01"}])  # fmt: skip
+        {"event_id": "m-e", "message_id": "m2", "event": "read", "occurred_at": "2024-01-02",
+        "updated_at": "2024-02-01"}])  # fmt: skip
     world.write("order_items/b.jsonl", [
-        {"order_id": "o", "line_number": 1, "product_id": "p", "quantity": 2, "unit_price": 1, "updated_at": "2024-02-01"}])  # fmt: skip
+        {"order_id": "o", "line_number": 1, "product_id": "p", "quantity": 2, "unit_price": 1,
+        "updated_at": "2024-02-01"}])  # fmt: skip
     world.load()
     assert world.query(
-        "select load_id, dataset, key_id, parent_id, user_id, anonymous_id, happened_at::varchar from raw.touches order by all"
+        """select load_id, dataset, key_id, parent_id, user_id, anonymous_id, happened_at::varchar
+        from raw.touches order by all"""
     ) == [
         (4, "events", "e1", None, "u1", "x", "2024-03-01 10:00:00"),
         (5, "order_items", "o", "o", None, None, None),

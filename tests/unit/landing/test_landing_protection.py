@@ -7,17 +7,19 @@ def stand_ins(world, *rows):
     world.write("consents/a.jsonl", list(rows))
     world.load()
     return world.query(
-        "select row_number, user_id, channel, occurred_at::varchar from raw.consent_stand_ins order by row_number"
+        "select row_number, user_id, channel, occurred_at::varchar from raw.consent_stand_ins order by 1"
     )
 
 
 def test_dated_by_its_own_time(world):
-    assert stand_ins(world, GOOD, GOOD | {"user_id": "u1", "status": "?", "occurred_at": "2024-01-01", "updated_at": "2024-06-01"}) == [
+    assert stand_ins(world, GOOD, GOOD | {"user_id": "u1", "status": "?", "occurred_at": "2024-01-01",
+        "updated_at": "2024-06-01"}) == [
         (2, "u1", "sms", "2024-01-01 00:00:00")]  # fmt: skip
 
 
 def test_dated_by_its_update(world):
-    assert stand_ins(world, GOOD, GOOD | {"user_id": "u1", "occurred_at": "?", "updated_at": "2024-06-01"}) == [
+    assert stand_ins(world, GOOD, GOOD | {"user_id": "u1", "occurred_at": "?",
+        "updated_at": "2024-06-01"}) == [
         (2, "u1", "sms", "2024-06-01 00:00:00")]  # fmt: skip
 
 
@@ -32,9 +34,7 @@ def test_undated(world):
 
 
 def test_every_channel_where_it_cannot_be_read(world):
-    rows = stand_ins(
-        world, GOOD | {"user_id": "u1", "channel": "pigeon"}, GOOD | {"user_id": "u2", "channel": ""}
-    )
+    rows = stand_ins(world, GOOD | {"user_id": "u1", "channel": "pigeon"}, GOOD | {"user_id": "u2", "channel": ""})
     assert [row[1:3] for row in rows] == [("u1", None), ("u2", None)]
 
 

@@ -71,9 +71,7 @@ def test_reasons(world, dataset, good, change, reason):
     world.load()
     assert world.query("select file, row_number, reason from raw.rejected_rows order by all") == [
         (f"{dataset}/a.csv", 1, reason), (f"{dataset}/b.jsonl", 1, reason)]  # fmt: skip
-    contents = [
-        json.loads(text) for text in world.column("select content from raw.rejected_rows order by file")
-    ]
+    contents = [json.loads(text) for text in world.column("select content from raw.rejected_rows order by file")]
     assert {name: value or "" for name, value in contents[0].items()} == {
         n: v if v.strip() else v for n, v in bad.items()
     }
@@ -92,14 +90,16 @@ def test_the_good_rows_are_good(world, dataset, good, change, reason):
 def test_parquet_rejects_keep_number_and_content(world):
     world.parquet(
         "orders/a.parquet",
-        """select 'o' || i as order_id, 'u' as user_id, timestamp '2024-01-01' + to_days(i::int) as ordered_at,
+        """select 'o' || i as order_id, 'u' as user_id, timestamp '2024-01-01' + to_days(i::int) as
+            ordered_at,
             case when i <> 7 then i::double end as gross_amount, 'x' as extra from range(1, 11) t(i)""",
     )
     world.load()
     ((number, reason, content),) = world.query("select row_number, reason, content from raw.rejected_rows")
     assert (number, reason) == (7, "missing_gross_amount")
     assert json.loads(content) == {
-        "order_id": "o7", "user_id": "u", "ordered_at": "2024-01-08 00:00:00", "gross_amount": None, "extra": "x"}  # fmt: skip
+        "order_id": "o7", "user_id": "u", "ordered_at": "2024-01-08 00:00:00", "gross_amount": None,
+        "extra": "x"}  # fmt: skip
     assert world.query("select order_id from raw.orders where order_id <> 'o' || row_number") == []
 
 
@@ -130,9 +130,7 @@ def test_min_event_date_is_of_the_business_time_zone(world, zone, first, before)
     from datetime import date
 
     world.set(time_zone=zone, min_event_date=date(2020, 1, 1))
-    world.write(
-        "events/a.jsonl", [EVENT | {"timestamp": first}, EVENT | {"event_id": "e2", "timestamp": before}]
-    )
+    world.write("events/a.jsonl", [EVENT | {"timestamp": first}, EVENT | {"event_id": "e2", "timestamp": before}])
     world.load()
     assert world.column("select event_id from raw.events") == ["e1"]
     assert world.column("select reason from raw.rejected_rows") == ["before_min_event_date"]

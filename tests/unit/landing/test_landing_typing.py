@@ -37,8 +37,10 @@ def test_timestamps(world):
 
 def test_no_timestamps(world):
     refused = [
-        "infinity", "-infinity", "epoch", "now", "today", "2024-02-30", "2024-3-1", "01.03.2024", "1709287200", "20240301",
-        "2024-03-01T25:00:00Z", "2024-03-01T10:61:00Z", "2024-03-01T10:00:00 Europe/Berlin", "2024-03-01 (BC)", "0000-01-01",
+        "infinity", "-infinity", "epoch", "now", "today", "2024-02-30", "2024-3-1", "01.03.2024",
+        "1709287200", "20240301",
+        "2024-03-01T25:00:00Z", "2024-03-01T10:61:00Z", "2024-03-01T10:00:00 Europe/Berlin",
+        "2024-03-01 (BC)", "0000-01-01",
         "2024-03-01T10:00:00+99:00",
     ]  # fmt: skip
     assert times(world, *refused) == [None] * len(refused)
@@ -48,14 +50,16 @@ def test_no_timestamps(world):
 def test_dates_begin_in_the_business_time_zone(world):
     world.set(time_zone="America/New_York")
     assert times(world, "2024-03-01", "2024-07-01", "2024-07-01T00:00:00", "2024-03-10T12:00-05") == [
-        datetime(2024, 3, 1, 5), datetime(2024, 7, 1, 4), datetime(2024, 7, 1), datetime(2024, 3, 10, 17)]  # fmt: skip
+        datetime(2024, 3, 1, 5), datetime(2024, 7, 1, 4), datetime(2024, 7, 1), datetime(2024, 3, 10,
+        17)]  # fmt: skip
 
 
 def test_parquet_times(world):
     world.set(time_zone="Europe/Berlin")
     world.parquet(
         "campaigns/a.parquet",
-        """select '1' as campaign_id, timestamptz '2024-03-01 10:00:00+02' as starts_at, date '2024-03-02' as ends_at,
+        """select '1' as campaign_id, timestamptz '2024-03-01 10:00:00+02' as starts_at, date
+            '2024-03-02' as ends_at,
             timestamp_ns '2024-03-03 01:02:03.123456789' as updated_at""",
     )
     world.parquet("campaigns/b.parquet", "select '2' as campaign_id, 'infinity'::timestamp as starts_at")
@@ -84,26 +88,19 @@ def test_numbers(world):
         "abc",
         "2.0000005",
     ]
-    world.write(
-        "products/a.jsonl", [{"product_id": f"{n:02}", "price": text} for n, text in enumerate(texts)]
-    )
-    world.write(
-        "products/b.jsonl", '{"product_id": "90", "price": 12.5}\n{"product_id": "91", "price": true}\n'
-    )
-    world.parquet(
-        "products/c.parquet", "select '95' as product_id, 'nan'::double as price union all select '96', 2.5"
-    )
+    world.write("products/a.jsonl", [{"product_id": f"{n:02}", "price": text} for n, text in enumerate(texts)])
+    world.write("products/b.jsonl", '{"product_id": "90", "price": 12.5}\n{"product_id": "91", "price": true}\n')
+    world.parquet("products/c.parquet", "select '95' as product_id, 'nan'::double as price union all select '96', 2.5")
     world.load()
     assert world.column("select price::varchar from raw.products order by product_id") == [
-        "100.000000", "0.500000", "-1.250000", "1000.000000", "7.000000", "0.500000", None, None, None, None, None, None,
+        "100.000000", "0.500000", "-1.250000", "1000.000000", "7.000000", "0.500000", None, None, None,
+        None, None, None,
         None, "2.000001", "12.500000", None, None, "2.500000"]  # fmt: skip
 
 
 def test_integers(world):
     texts = ["1", "2.0", "-3", "1.5", "x", "9" * 20]
-    world.write(
-        "users/a.jsonl", [{"user_id": str(n), "household_size": text} for n, text in enumerate(texts)]
-    )
+    world.write("users/a.jsonl", [{"user_id": str(n), "household_size": text} for n, text in enumerate(texts)])
     world.parquet("users/b.parquet", "select '7' as user_id, 4.0::double as household_size")
     world.load()
     assert world.column("select household_size from raw.users order by user_id") == [
@@ -147,7 +144,8 @@ def test_lists(world):
     world.parquet("users/b.parquet", "select '90' as user_id, [' a', 'b', null, ''] as interests")
     world.load()
     assert world.column("select interests from raw.users order by user_id") == [
-        ["a", "b"], ["a", "b"], ["a", "b|c", "3"], [], ["a"], None, None, [], ["x", "y"], ['{"a":1}'], ["a", "b"]]  # fmt: skip
+        ["a", "b"], ["a", "b"], ["a", "b|c", "3"], [], ["a"], None, None, [], ["x", "y"], ['{"a":1}'],
+        ["a", "b"]]  # fmt: skip
     assert world.query("select column_name, rows from raw.bad_values") == [("interests", 1)]
 
 
@@ -156,7 +154,8 @@ def test_json(world, make_event):
     world.write("events/a.jsonl", [make_event(f"e{n}", properties=text) for n, text in enumerate(texts)])
     world.parquet(
         "events/b.parquet",
-        "select 'e9' as event_id, 'u' as user_id, 'x' as event, timestamp '2024-01-01' as timestamp, map {'k': [1, 2]} as properties",
+        """select 'e9' as event_id, 'u' as user_id, 'x' as event, timestamp '2024-01-01' as timestamp,
+            map {'k': [1, 2]} as properties""",
     )
     world.load()
     assert world.column("select properties from raw.events order by event_id") == [
@@ -196,17 +195,13 @@ def test_choices(world):
     assert world.column("select status from raw.orders order by order_id") == ["completed", None, None]
     assert world.query("select channel, message_class from raw.messages order by message_id") == [
         ("email", "service"), ("email", None)]  # fmt: skip
-    assert world.query("select dataset, column_name, rows from raw.bad_values") == [
-        ("messages", "message_class", 1)
-    ]
+    assert world.query("select dataset, column_name, rows from raw.bad_values") == [("messages", "message_class", 1)]
 
 
 def test_consent_synonyms(world):
     row = {"user_id": "u", "channel": "sms", "occurred_at": "2024-01-01"}
     statuses = ["granted", "Withdrawn", "OPT_OUT", "subscribed"]
-    world.write(
-        "consents/a.jsonl", [row | {"user_id": str(n), "status": text} for n, text in enumerate(statuses)]
-    )
+    world.write("consents/a.jsonl", [row | {"user_id": str(n), "status": text} for n, text in enumerate(statuses)])
     world.load()
     assert world.column("select status from raw.consents order by user_id") == [
         "granted",
@@ -231,27 +226,29 @@ def test_bad_values_are_counted_for_accepted_rows_only(world, make_event):
         [make_event("e1", value="x"), make_event("e2", value="y", event=""), make_event("e3", value=1)],
     )
     world.load()
-    assert world.query("select load_id, dataset, column_name, rows from raw.bad_values") == [
-        (1, "events", "value", 1)
-    ]
+    assert world.query("select load_id, dataset, column_name, rows from raw.bad_values") == [(1, "events", "value", 1)]
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 def test_canonical_row(world, suffix):
     row = {
         "user_id": "u1", "email": None, "birth_date": "1990-01-02", "household_size": 3,
-        "interests": ["a\"b", "é"], "values": [], "created_at": "2024-03-01T10:00:00.5Z", "updated_at": "2024-03-02T00:00:00Z",
+        "interests": ["a\"b", "é"], "values": [], "created_at": "2024-03-01T10:00:00.5Z",
+        "updated_at": "2024-03-02T00:00:00Z",
     }  # fmt: skip
     if suffix == "jsonl":
         world.write("users/a.jsonl", [row])
     else:
         world.parquet(
             "users/a.parquet",
-            """select 'u1' as user_id, date '1990-01-02' as birth_date, 3 as household_size, ['a"b', 'é'] as interests,
-            []::varchar[] as values, timestamp '2024-03-01 10:00:00.5' as created_at, timestamp '2024-03-02' as updated_at""",
+            """select 'u1' as user_id, date '1990-01-02' as birth_date, 3 as household_size, ['a"b', 'é']
+                as interests,
+            []::varchar[] as values, timestamp '2024-03-01 10:00:00.5' as created_at, timestamp
+            '2024-03-02' as updated_at""",
         )
     world.load()
-    parts = ["u1", *["\\N"] * 4, "1990-01-02", *["\\N"] * 9, "3", json.dumps(["a\"b", "é"], separators=(",", ":"), ensure_ascii=False),
+    parts = ["u1", *["\\N"] * 4, "1990-01-02", *["\\N"] * 9, "3", json.dumps(["a\"b", "é"],
+        separators=(",", ":"), ensure_ascii=False),
              "[]", "2024-03-01T10:00:00.500000Z", "\\N", "2024-03-02T00:00:00.000000Z"]  # fmt: skip
     assert world.one("select row_md5 from raw.users") == hashlib.md5("\x1f".join(parts).encode()).hexdigest()
 

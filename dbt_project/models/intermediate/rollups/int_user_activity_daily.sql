@@ -55,10 +55,10 @@ counts as (
         activity_date,
         known_date,
         count(*) as events,
-        count_if(is_own) as own_events,
-        count_if(not is_mapped) as unmapped_events
+        count(case when is_own then 1 end) as own_events,
+        count(case when not is_mapped then 1 end) as unmapped_events
         {%- for class, name in classes.items() %},
-        count_if(event_class = '{{ class }}') as {{ name }}
+        count(case when event_class = '{{ class }}' then 1 end) as {{ name }}
         {%- endfor %}
     from events
     group by user_id, activity_date, known_date
@@ -133,7 +133,7 @@ visit_parts as (
 
     select
         user_id, activity_date, state_date, cast(null as string) as session_id,
-        count_if(previous_at is null or occurred_at > previous_at + interval '{{ var("visit_gap_minutes") }}' minute) as visits,
+        count(case when previous_at is null or occurred_at > previous_at + interval '{{ var("visit_gap_minutes") }}' minute then 1 end) as visits,
         min(occurred_at) as first_at,
         max(occurred_at) as last_at
     from gaps

@@ -1,0 +1,47 @@
+# Two commands on a fresh machine: `make run` and `make test`. They need Python 3.11+, make and a package index.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run dev parse test bench lint lock clean
+
+help: ## show the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+# A set is installed when its lock file is, whole and with its hashes checked.
+.venv/%.installed: requirements/%.lock
+	@echo "Installing the set '$*' into .venv (once; see requirements/$*.lock)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@start=$$(date +%s); \
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements/$*.lock && \
+	echo "Installed in $$(($$(date +%s) - start)) s"
+	@touch $@
+
+run: .venv/run.installed ## load what has landed (the sample unless BAROMETER_LANDING is set), build, publish, extract
+	@$(BIN)/python -m orchestration run $(ARGS)
+
+dev: .venv/run.installed ## open the Dagster UI on this machine
+	@$(BIN)/python -m orchestration dev $(ARGS)
+
+parse: .venv/run.installed ## parse the dbt project, after a model was added
+	@$(BIN)/python -m orchestration parse
+
+test: .venv/test.installed ## run everything that .ci/run runs, with the seconds of each group
+	@$(BIN)/python -m tests.groups $(GROUPS)
+
+bench: .venv/test.installed ## print the benchmark table
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+lint: .venv/test.installed ## check style and types
+	@$(BIN)/python -m tests.groups lint
+
+lock: ## write the lock files anew
+	@test -x .venv-lock/bin/uv || ($(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv)
+	@for set in "run:" "test:--extra test" "spark:--extra test --extra spark"; do \
+		.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+			--no-header --no-strip-extras $${set#*:} pyproject.toml -o requirements/$${set%%:*}.lock || exit 1; \
+	done
+
+clean: ## remove what runs made on this machine (never landing files)
+	@rm -rf data/warehouse data/extracts data/report data/logs data/dagster dbt_project/target dbt_project/logs
