@@ -1,11 +1,11 @@
 """CDNOW: the orders of 23,570 people who first bought in early 1997, up to June 1998 (Fader and Hardie).
 
-The PyPI package lifetimes carries the files; they are read where pip put them, and the package is never imported. A row is an
-order: order_id is the row's number, since 255 rows equal another one, ordered_at its date, gross_amount its dollars. The
-number of CDs is left out: there is no product to put it under.
+The PyPI package lifetimes carries the files; they are read where pip put them, and the package is never imported. A row
+is an order: order_id is the row's number, since 255 rows equal another one, ordered_at its date, gross_amount its
+dollars. The number of CDs is left out: there is no product to put it under.
 
-The sample is every tenth customer, in a file of its own, with a summary published beside it (frequency, and recency and T
-in weeks, as of 1997-09-30), in which customers have a number of their own, 1 to 2,357.
+The sample is every tenth customer, in a file of its own, with a summary published beside it (frequency, and recency and
+T in weeks, as of 1997-09-30), in which customers have a number of their own, 1 to 2,357.
 """
 
 from __future__ import annotations

@@ -2,18 +2,20 @@
 
 Every line of the file is accounted for:
 
-- An invoice is an order: ordered_at is the time of its earliest line, gross_amount the sum of quantity times price over its lines
-  with both above 0, rounded to cents.
-- An invoice whose number begins with C is a cancellation. It names no invoice that it cancels, so it is an order of its own with status
-  cancelled and absolute amounts. (One of its lines in the file has a positive quantity and is taken like the others.)
-- An invoice without any line with quantity and price above 0 sells nothing: stock written off, a gift, or the bad debt of
-  the invoices that begin with A. It is an order with status cancelled and gross_amount 0.
-- An invoice without a customer is written with an empty user_id. The loader rejects it for that; its lines wait for their order.
-- A line is an item: line_number is its place among the lines of its invoice in the file, unit_price its price as it is (0 for a gift,
-  negative for bad debt). Equal lines of one invoice stay apart.
-- A line with a negative quantity in an invoice that is no cancellation can't be an item, which has no negative quantity. In this file these
-  are 2,121 invoices of one line each, at price 0 and without a customer: stock written off. They go to ``_left_out.csv`` in the landing
-  folder, which the loader passes over as it does every name with an underscore in front.
+- An invoice is an order: ordered_at is the time of its earliest line, gross_amount the sum of quantity times price over
+  its lines with both above 0, rounded to cents.
+- An invoice whose number begins with C is a cancellation. It names no invoice that it cancels, so it is an order of its
+  own with status cancelled and absolute amounts. (One of its lines in the file has a positive quantity and is taken
+  like the others.)
+- An invoice without any line with quantity and price above 0 sells nothing: stock written off, a gift, or the bad debt
+  of the invoices that begin with A. It is an order with status cancelled and gross_amount 0.
+- An invoice without a customer is written with an empty user_id. The loader rejects it for that; its lines wait for
+  their order.
+- A line is an item: line_number is its place among the lines of its invoice in the file, unit_price its price as it is
+  (0 for a gift, negative for bad debt). Equal lines of one invoice stay apart.
+- A line with a negative quantity in an invoice that is no cancellation can't be an item: an item's quantity is never
+  negative. In this file these are 2,121 invoices of one line each, at price 0 and without a customer: stock written
+  off. They go to ``_left_out.csv`` in the landing folder, which the loader passes over.
 - Description and country are left out.
 
 Times have no zone and are taken as UTC.
@@ -56,7 +58,10 @@ _ORDERS_QUERY = """
         invoice as order_id,
         min(customer_id) as user_id,
         min(invoice_date) as ordered_at,
-        case when is_cancellation or not bool_or(quantity > 0 and price > 0) then 'cancelled' else 'completed' end as status,
+        case
+            when is_cancellation or not coalesce(bool_or(quantity > 0 and price > 0), false) then 'cancelled'
+            else 'completed'
+        end as status,
         round(
             coalesce(sum(abs(quantity * price)) filter (where is_cancellation or (quantity > 0 and price > 0)), 0), 2
         )::decimal(18, 2) as gross_amount

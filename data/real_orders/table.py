@@ -34,7 +34,7 @@ _ALL = """
 
 
 def rfm_table(data: Path) -> str:
-    """Return the RFM segments of the published file below ``data``: users, average recency, orders and revenue of the window."""
+    """Return users, average recency, and orders and revenue of the window, by RFM segment of the published file."""
     file = data / "warehouse" / "barometer.duckdb"
     if not file.is_file():
         raise BarometerError(f"There is no published file {file}.", _HINT)

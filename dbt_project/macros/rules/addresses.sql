@@ -13,7 +13,7 @@ channels as (
 
 profiles as (
 
-    select user_id, email, phone, coalesce(country, '') as country
+    select user_id, email, phone, {{ phone_country('country') }} as phone_country
     from {{ ref('stg_users') }}
     where {{ known_on(date) }} and coalesce(created_date, {{ start_of_time() }}) <= {{ date }}
 
@@ -118,7 +118,7 @@ normalised as (
         on
             candidates.address_kind = 'phone'
             and candidates.address = phone_numbers.phone
-            and coalesce(profiles.country, '') = phone_numbers.country
+            and coalesce(profiles.phone_country, '') = phone_numbers.country
 
 )
 
@@ -144,4 +144,10 @@ qualify
         when {{ address_kind }} <> 'email' then {{ address }}
         when lower(trim({{ address }})) like '%_@_%._%' and trim({{ address }}) not like '% %' then lower(trim({{ address }}))
     end
+{%- endmacro %}
+
+
+{% macro phone_country(country) -%}
+    {#- The country by which the loader read a national phone number; without two letters: none. -#}
+    case when length({{ country }}) = 2 then {{ country }} else '' end
 {%- endmacro %}

@@ -46,5 +46,5 @@ left join {{ source('raw', 'phone_numbers') }} as phone_numbers
     on
         channels.address_kind = 'phone'
         and history.address = phone_numbers.phone
-        and coalesce(profiles.country, '') = phone_numbers.country
+        and coalesce({{ phone_country('profiles.country') }}, '') = phone_numbers.country
 where history.address is not null
