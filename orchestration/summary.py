@@ -46,8 +46,8 @@ def summary(settings: Settings, seconds: Mapping[str, float]) -> str:
                 "Loaded so far",
                 ("dataset", "files", "rows", "rejected", "duplicate", "erased"),
                 con.execute(
-                    "select dataset, count(*), sum(rows_read), sum(rows_rejected), sum(rows_duplicate), sum(rows_erased) "
-                    "from marts.load_files group by dataset order by sum(rows_read) desc, dataset"
+                    "select dataset, count(*), sum(rows_read), sum(rows_rejected), sum(rows_duplicate), "
+                    "sum(rows_erased) from marts.load_files group by dataset order by sum(rows_read) desc, dataset"
                 ).fetchall(),
             ),
             _table(
@@ -71,7 +71,7 @@ def summary(settings: Settings, seconds: Mapping[str, float]) -> str:
             f"Extracts   {settings.extracts / str(as_of)}"
             + ("" if (settings.extracts / str(as_of)).is_dir() else " (none written)"),
             f"Logs       {settings.logs}",
-            f"Seconds    {', '.join(stages)}",
+            *([f"Seconds    {', '.join(stages)}"] if stages else []),
         ]
     )
 

@@ -1,7 +1,8 @@
 """The compiled-SQL runner: dbt compiles the project once, then its SQL runs in fresh in-memory DuckDB databases.
 
 A run of dbt costs seconds, a world here a fraction of one. Each incremental model is compiled in both forms, full and
-incremental, and applied as the project's strategy does: delete the touched keys, insert the new rows, move the watermark.
+incremental, and applied as the project's strategy does: delete the touched keys, insert the new rows, move the
+watermark.
 """
 
 from __future__ import annotations
@@ -220,7 +221,7 @@ class World:
         load_landing(self.con, landing, settings, lambda: datetime.now(UTC).replace(tzinfo=None), lambda _: None)
 
     def build(self, as_of: date, is_full: bool = False) -> None:
-        """Run every model as of a date: incremental ones in their incremental form, unless they are new or told not to."""
+        """Run every model as of a date: incremental ones in that form, unless they are new or ``is_full``."""
         prepare.write_run_context(self.con, prepare.RunContext(as_of, True, datetime(2020, 1, 1)))
         for model in self._compiled.models:
             if model.materialized == "incremental":

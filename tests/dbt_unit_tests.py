@@ -12,9 +12,9 @@ from pathlib import Path
 from orchestration.landing.schema import create_raw_schema
 from orchestration.settings import settings_from_environment
 from orchestration.warehouse import prepare
-from orchestration.warehouse.dbt import dbt_environment
+from orchestration.warehouse.dbt import dbt_command, dbt_environment
 from orchestration.warehouse.files import open_duckdb
-from orchestration.warehouse.project import dbt_command, write_family_list
+from orchestration.warehouse.project import write_family_list
 
 
 def main() -> int:
@@ -29,7 +29,9 @@ def main() -> int:
         environment = dbt_environment(settings, settings.build_file, Path(folder) / "target")
         environment["DBT_LOG_FORMAT"] = "text"
         for arguments in (["--quiet", "run", "--empty"], ["test", "--select", "test_type:unit"]):
-            code = subprocess.run([*dbt_command(), *arguments], env=environment, check=False).returncode
+            code = subprocess.run(
+                [*dbt_command(), *arguments], cwd=settings.warehouse, env=environment, check=False
+            ).returncode
             if code:
                 return code
     return 0

@@ -1,15 +1,37 @@
 """The last stage: extracts of who may be contacted, after every blocking check and after the publication."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import dagster as dg
+import duckdb
 
 from orchestration.activation import segments
 from orchestration.errors import BarometerError
+from orchestration.landing.quoting import literal
 from orchestration.publish.assets import PUBLISHED
 from orchestration.resources import Warehouse, log
+from orchestration.settings import Settings
 from orchestration.warehouse import prepare
-from orchestration.warehouse.assets import build_of
+from orchestration.warehouse.assets import Build, build_of
+from orchestration.warehouse.files import open_duckdb
 
 SEGMENT_EXTRACTS = dg.AssetKey(["extracts", "segments"])
+
+
+@contextmanager
+def _open_working_and_build(settings: Settings, build: Build) -> Iterator[duckdb.DuckDBPyConnection]:
+    with open_duckdb(settings.working_file) as con:
+        con.execute(f"attach {literal(str(build.file))} as build (read_only)")
+        # with several, the same rows may come out in other bytes
+        con.execute("set threads = 1")
+        yield con
+
+
+def raise_if_blocked(settings: Settings) -> None:
+    """Raise BarometerError, with what to do, while something may hide a wish to be left alone."""
+    with _open_working_and_build(settings, build_of(settings)) as con:
+        segments.raise_if_blocked(con)
 
 
 @dg.asset_check(
@@ -22,9 +44,8 @@ SEGMENT_EXTRACTS = dg.AssetKey(["extracts", "segments"])
 def nothing_hides_a_wish_to_be_left_alone(warehouse: Warehouse) -> dg.AssetCheckResult:
     """Fail while a rejected row or file may hide a wish to be left alone."""
     try:
-        segments.raise_if_blocked(build_of(warehouse.settings).file)
+        raise_if_blocked(warehouse.settings)
     except BarometerError as error:
-        log.error("%s", error)
         return dg.AssetCheckResult(passed=False, metadata={"what_to_do": str(error)})
     return dg.AssetCheckResult(passed=True)
 
@@ -50,9 +71,8 @@ def segment_extracts(warehouse: Warehouse) -> dg.MaterializeResult:
         )
         log.info("No extracts: %s", why)
         return dg.MaterializeResult(metadata={"skipped": why})
-    result = segments.extract_segments(
-        settings.working_file, build.file, settings.extracts, settings.as_of, build.fingerprint
-    )
+    with _open_working_and_build(settings, build) as con:
+        result = segments.extract_segments(con, settings.extracts, settings.as_of, build.fingerprint)
     log.info(
         "%s %s (%s rows, %s vetoed)",
         "Extracts unchanged:" if result.is_same else "Extracts written:",

@@ -13,13 +13,13 @@ from pathlib import Path
 import duckdb
 
 from orchestration.errors import BarometerError
-from orchestration.warehouse.files import open_duckdb
+from orchestration.landing.quoting import literal
 
 #: The families that are extracted; each gets a folder, each of its segments a file.
 FAMILIES = ("engagement", "rfm")
 _MANIFEST = "manifest.json"
 #: A cell that begins with one of these is run as a formula by spreadsheets, unless it is a plain number.
-_FORMULA = r"^[=+\-@\t\r\n|%]"
+_FORMULA = r"^[=+\-@\t\r\n|%＝＋－＠]"
 _NUMBER = r"^[+\-]?[0-9]+(\.[0-9]+)?$"
 
 
@@ -33,56 +33,52 @@ class ExtractResult:
     is_same: bool = False
 
 
-def extract_segments(
-    working_file: Path, build_file: Path, extracts: Path, as_of: date, fingerprint: str, published_schema: str = "marts"
-) -> ExtractResult:
+def extract_segments(con: duckdb.DuckDBPyConnection, extracts: Path, as_of: date, fingerprint: str) -> ExtractResult:
     """Write ``extracts/<as_of>/<family>/<segment>.csv`` and ``.parquet``: a row a (user_id, channel), in that order.
 
     Only channels with an address, consent and no suppression as of the date, less whoever may not be contacted by all
     that is loaded by now. The folder is put in place whole, readable by its owner only; if it holds this build already,
-    nothing is written.
+    nothing is written. ``con`` has the working database in use and the build attached as ``build``.
     """
     folder = extracts / as_of.isoformat()
     same = _read_manifest(folder, fingerprint)
     if same is not None:
         return same
     extracts.mkdir(parents=True, exist_ok=True)
+    _clear_half_made(extracts)
     temporary = extracts / f".{as_of.isoformat()}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(mode=0o700)
-    with open_duckdb(working_file) as con:
-        con.execute(f"attach {_literal(str(build_file))} as build (read_only)")
-        con.execute("set threads = 1")
-        vetoed = _select_members(con)
-        rows = {
-            (family, segment): _write_segment(con, temporary / family, family, segment)
-            for family in FAMILIES
-            for (segment,) in con.execute(
-                f"select segment from build.{published_schema}.segment_catalog where family = ? order by position",
-                [family],
-            ).fetchall()
-        }
+    vetoed = _select_members(con)
+    rows = {
+        (family, segment): _write_segment(con, temporary / family, family, segment)
+        for family in FAMILIES
+        for (segment,) in con.execute(
+            "select segment from build.marts.segment_catalog where family = ? order by position", [family]
+        ).fetchall()
+    }
     _write_manifest(temporary, fingerprint, rows, vetoed)
-    old = extracts / f".{as_of.isoformat()}.old"
-    shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
-        folder.rename(old)
+        folder.rename(extracts / f".{as_of.isoformat()}.old")
     temporary.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    _clear_half_made(extracts)
     return ExtractResult(folder, rows, vetoed)
 
 
-def blocks(build_file: Path) -> list[tuple[str, str, int | None, str, str]]:
-    """Return what must be acknowledged before an extract is written: (dataset, file, row, reason, sha256)."""
-    with open_duckdb(build_file, read_only=True) as con:
-        return con.execute(
-            "select dataset, file, row_number, reason, file_sha256 from marts.extract_blocks order by all"
-        ).fetchall()
+def _clear_half_made(extracts: Path) -> None:
+    """Remove what a killed run left: nobody else would, and it holds addresses."""
+    for folder in extracts.glob(".*"):
+        if folder.suffix in (".tmp", ".old"):
+            shutil.rmtree(folder)
 
 
-def raise_if_blocked(build_file: Path) -> None:
-    """Raise BarometerError while a rejected row or file may hide a wish to be left alone."""
-    found = blocks(build_file)
+def raise_if_blocked(con: duckdb.DuckDBPyConnection) -> None:
+    """Raise BarometerError while a rejected row or file may hide a wish to be left alone.
+
+    ``con`` has the build attached as ``build``.
+    """
+    found = con.execute(
+        "select dataset, file, row_number, reason, file_sha256 from build.marts.extract_blocks order by all"
+    ).fetchall()
     if found:
         places = [
             f"  {dataset}: {file}" + (f", row {row}" if row is not None else "") + f" ({reason}), file_sha256 {sha256}"
@@ -100,7 +96,7 @@ def _select_members(con: duckdb.DuckDBPyConnection) -> int:
     """Fill the temp table ``members`` and return how many rows the veto took out."""
     con.execute(
         """
-        create temp table permitted as
+        create or replace temp table permitted as
         select permissions.user_id, permissions.channel, permissions.address, vetoes.user_id is not null as is_vetoed
         from intermediate.int_channel_permissions as permissions
         left join intermediate.int_channel_vetoes as vetoes
@@ -110,7 +106,7 @@ def _select_members(con: duckdb.DuckDBPyConnection) -> int:
     )
     con.execute(
         """
-        create temp table members as
+        create or replace temp table members as
         select segments.family, segments.segment, permitted.user_id, permitted.channel, permitted.address
         from build.marts.user_segments as segments
         inner join permitted on segments.user_id = permitted.user_id
@@ -123,24 +119,21 @@ def _select_members(con: duckdb.DuckDBPyConnection) -> int:
 
 def _write_segment(con: duckdb.DuckDBPyConnection, folder: Path, family: str, segment: str) -> int:
     folder.mkdir(mode=0o700, exist_ok=True)
-    select = (
-        f"select user_id, channel, address from members "
-        f"where family = {_literal(family)} and segment = {_literal(segment)} order by user_id, channel"
-    )
+    rows = f"from members where family = {literal(family)} and segment = {literal(segment)}"
+    order = "order by members.user_id, members.channel"
     harmless = ", ".join(
         f"case when regexp_matches({column}, '{_FORMULA}') and not regexp_matches({column}, '{_NUMBER}') "
         f"then '''' || {column} else {column} end as {column}"
         for column in ("user_id", "channel", "address")
     )
-    for name, query, options in (
-        (f"{segment}.parquet", select, "format parquet, compression zstd"),
-        (f"{segment}.csv", f"select {harmless} from ({select}) order by all", "format csv, header true"),
+    for name, columns, options in (
+        (f"{segment}.parquet", "user_id, channel, address", "format parquet, compression zstd"),
+        (f"{segment}.csv", harmless, "format csv, header true"),
     ):
         path = folder / name
-        path.touch(mode=0o600)
-        con.execute(f"copy ({query}) to {_literal(str(path))} ({options})")
+        con.execute(f"copy (select {columns} {rows} {order}) to {literal(str(path))} ({options})")
         path.chmod(0o600)
-    row = con.execute(f"select count(*) from ({select})").fetchone()
+    row = con.execute(f"select count(*) {rows}").fetchone()
     return int(row[0]) if row else 0
 
 
@@ -173,7 +166,3 @@ def _read_manifest(folder: Path, fingerprint: str) -> ExtractResult | None:
     except (OSError, ValueError, KeyError):
         return None
     return ExtractResult(folder, rows, content["vetoed"], is_same=True)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from orchestration.publish.publish import MARTS, publish
+from orchestration.publish.publish import publish
 from orchestration.resources import Warehouse, log
 from orchestration.warehouse import build_state, prepare
 from orchestration.warehouse.assets import build_of
@@ -22,7 +22,8 @@ def published_file_of(marts: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         group_name="publish",
         kinds={"duckdb"},
         owners=["team:data-engineering"],
-        description="warehouse/barometer.duckdb: a checked copy of the build, put in place in one step. Readers never wait.",
+        description="warehouse/barometer.duckdb: a checked copy of the build, put in place in one step. "
+        "Readers never wait.",
     )
     def barometer_duckdb(warehouse: Warehouse) -> dg.MaterializeResult:
         settings = warehouse.settings
@@ -47,7 +48,10 @@ def published_file_of(marts: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
                 "as_of": str(settings.as_of),
                 "unchanged": published.is_same,
                 "rows": dg.MetadataValue.table(
-                    [dg.TableRecord({"table": f"{MARTS}.{t}", "rows": n}) for t, n in published.rows.items()]
+                    [
+                        dg.TableRecord({"table": f"{build_state.MARTS}.{t}", "rows": n})
+                        for t, n in published.rows.items()
+                    ]
                 )
                 if published.rows
                 else None,

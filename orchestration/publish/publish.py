@@ -15,10 +15,11 @@ from pathlib import Path
 import duckdb
 
 from orchestration.errors import BarometerError
+from orchestration.landing.quoting import literal
 from orchestration.warehouse import build_state
+from orchestration.warehouse.build_state import MARTS
 from orchestration.warehouse.files import open_duckdb
 
-MARTS = "marts"
 _PUBLISHED_SCHEMAS = (MARTS, "history")
 _LOOKS_LIKE_ADDRESS = r"(@|^\+[0-9]{8,15}$)"
 
@@ -29,6 +30,14 @@ class Published:
 
     rows: dict[str, int]
     is_same: bool
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What must be the same in the copy: columns (name, type) and rows."""
+
+    columns: tuple[tuple[str, str], ...]
+    rows: int
 
 
 def publish(
@@ -49,14 +58,14 @@ def publish(
         fingerprint = build_state.stored_fingerprint(con)
         if fingerprint is None:
             raise BarometerError("The build is not whole, so it can't be published.", "Run the pipeline again.")
-        wanted = _tables(con)
+        wanted = _contents(con)
         views = _views(con)
         share = _address_like_share(con)
         con.execute("checkpoint")
     if published_file.exists():
         state, published_as_of, is_final = _state_of(published_file)
         if state == fingerprint:
-            return Published(wanted, is_same=True)
+            return Published({table: content.rows for table, content in wanted.items()}, is_same=True)
         if is_final and published_as_of is not None and published_as_of > as_of and not is_older_allowed:
             raise BarometerError(
                 f"{published_file.name} speaks of {published_as_of}, which is later than {as_of}.",
@@ -67,23 +76,43 @@ def publish(
             f"{share:.1%} of the user_ids look like an e-mail address or a phone number; nothing was published.",
             "Send opaque user_ids, or set the var user_id_is_address to hash (and BAROMETER_HASH_KEY).",
         )
+    if user_id_is_address == "hash" and not hash_key:
+        raise BarometerError(
+            "user_id_is_address is hash, but there is no key.", "Set BAROMETER_HASH_KEY to a long random secret."
+        )
     temporary = published_file.with_name(f".{published_file.name}.tmp")
-    _remove(temporary)
-    shutil.copyfile(build_file, temporary)
-    _make_readable(temporary, views)
-    if user_id_is_address == "hash":
-        _hash_user_ids(temporary, hash_key)
-    _check(temporary, wanted, as_of)
-    _fsync(temporary)
-    temporary.replace(published_file)
+    hashed = published_file.with_name(f".{published_file.name}.hashed.tmp")
+    try:
+        _remove(temporary)
+        _remove(hashed)
+        shutil.copyfile(build_file, temporary)
+        _make_readable(temporary, views)
+        if user_id_is_address == "hash" and hash_key:
+            _hash_user_ids(temporary, hashed, hash_key)
+            hashed.replace(temporary)
+        _check(temporary, wanted, as_of)
+        _fsync(temporary)
+        temporary.replace(published_file)
+    finally:
+        _remove(temporary)
+        _remove(hashed)
     _fsync(published_file.parent)
-    return Published(wanted, is_same=False)
+    return Published({table: content.rows for table, content in wanted.items()}, is_same=False)
 
 
-def _tables(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Return the rows of each table of the marts."""
-    names = con.execute("select table_name from duckdb_tables() where schema_name = ? order by 1", [MARTS]).fetchall()
-    return {name: con.execute(f'select count(*) from "{MARTS}"."{name}"').fetchone()[0] for (name,) in names}  # type: ignore[index]
+def _contents(con: duckdb.DuckDBPyConnection) -> dict[str, _Content]:
+    """Return the columns and the number of rows of each table and view of the marts."""
+    columns: dict[str, list[tuple[str, str]]] = {}
+    for table, column, type_ in con.execute(
+        "select table_name, column_name, data_type from duckdb_columns() "
+        "where schema_name = ? and database_name = current_database() order by table_name, column_index",
+        [MARTS],
+    ).fetchall():
+        columns.setdefault(table, []).append((column, type_))
+    return {
+        table: _Content(tuple(of_table), con.execute(f'select count(*) from "{MARTS}"."{table}"').fetchone()[0])  # type: ignore[index]
+        for table, of_table in columns.items()
+    }
 
 
 def _views(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -146,19 +175,13 @@ def _make_readable(file: Path, views: dict[str, str]) -> None:
             con.execute(f'create view "{MARTS}"."{name}" as {sql}')
 
 
-def _hash_user_ids(file: Path, hash_key: str | None) -> None:
-    """Put a keyed hash in the place of every user_id, in a file that never held the ids."""
-    if not hash_key:
-        raise BarometerError(
-            "user_id_is_address is hash, but there is no key.", "Set BAROMETER_HASH_KEY to a long random secret."
-        )
+def _hash_user_ids(file: Path, fresh: Path, hash_key: str) -> None:
+    """Put a keyed hash in the place of every user_id, and write all to a fresh file that never held the ids."""
     key = hash_key.encode()
 
     def keyed(user_id: str) -> str:
         return hmac.new(key, user_id.encode(), hashlib.sha256).hexdigest()
 
-    fresh = file.with_name(f"{file.name}.hashed")
-    _remove(fresh)
     with duckdb.connect(str(file)) as con:
         con.create_function("keyed_hash", keyed, ["VARCHAR"], "VARCHAR")
         tables = con.execute(
@@ -172,24 +195,20 @@ def _hash_user_ids(file: Path, hash_key: str | None) -> None:
             )
         # an update leaves the old values in free blocks: copy into a new file
         row = con.execute("select current_database()").fetchone()
-        con.execute(f"attach '{str(fresh).replace(chr(39), chr(39) * 2)}' as fresh")
+        con.execute(f"attach {literal(str(fresh))} as fresh")
         con.execute(f'copy from database "{row[0] if row else ""}" to fresh')
-    fresh.replace(file)
 
 
-def _check(file: Path, wanted: dict[str, int], as_of: date) -> None:
+def _check(file: Path, wanted: dict[str, _Content], as_of: date) -> None:
     """Open the copy as a reader would and compare it with the build."""
     with duckdb.connect(str(file), read_only=True) as con:
-        found = _tables(con)
+        found = _contents(con)
         if found != wanted:
+            different = sorted(table for table in found.keys() | wanted.keys() if found.get(table) != wanted.get(table))
             raise BarometerError(
-                f"The copy differs from the build: {sorted(set(found.items()) ^ set(wanted.items()))}.",
+                f"The copy differs from the build in: {', '.join(different)}.",
                 "Run again; if it stays, see that the disk is sound and has room.",
             )
-        for (view,) in con.execute(
-            "select view_name from duckdb_views() where schema_name = ? and not internal", [MARTS]
-        ).fetchall():
-            con.execute(f'select * from "{MARTS}"."{view}" limit 1').fetchall()
         row = con.execute(f"select as_of from {MARTS}.build_info").fetchone()
         if row is None or row[0] != as_of:
             raise BarometerError(f"The build speaks of {row and row[0]}, not of {as_of}.", "Run the pipeline again.")

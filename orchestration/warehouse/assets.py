@@ -51,15 +51,26 @@ def build_of(settings: Settings) -> Build:
     file = settings.build_file
     if kind == prepare.BACKFILL:
         file = settings.warehouse / "backfill" / f"{settings.as_of}.duckdb"
-    fingerprint = project.fingerprint_of([], [project.project_fingerprint(), ledger, str(settings.as_of), kind])
-    return Build(kind, file, fingerprint)
+    inputs = [project.project_fingerprint(), ledger, str(settings.as_of), kind]
+    if settings.policy["user_id_is_address"] == "hash":
+        inputs.append(settings.hash_key or "")
+    return Build(kind, file, project.fingerprint_of([], inputs))
 
 
-def is_built(build: Build) -> bool:
-    """Whether the build file holds this very build, whole."""
+def is_built(settings: Settings, build: Build) -> bool:
+    """Whether the build file holds this very build, whole, and the working file the addresses of its date."""
     with open_duckdb(build.file) as con:
         build_state.create_history_schema(con)
-        return build_state.stored_fingerprint(con) == build.fingerprint
+        stored = build_state.stored_fingerprint(con)
+    with open_duckdb(settings.working_file) as con:
+        return stored == build.fingerprint == build_state.stored_fingerprint(con, "control")
+
+
+def _store_fingerprint(settings: Settings, build: Build, fingerprint: str | None) -> None:
+    with open_duckdb(build.file) as con:
+        build_state.store_fingerprint(con, fingerprint)
+    with open_duckdb(settings.working_file) as con:
+        build_state.store_fingerprint(con, fingerprint, "control")
 
 
 @dg.multi_asset(
@@ -84,7 +95,7 @@ def prepare_build(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
     settings = warehouse.settings
     build = build_of(settings)
     rebuilt: list[str] = []
-    if not is_built(build):
+    if not is_built(settings, build):
         with open_duckdb(settings.working_file) as con:
             context = prepare.RunContext(settings.as_of, build.is_final, clock.now())
             prepare.write_run_context(con, context)
@@ -116,20 +127,28 @@ def dbt_models_of(manifest: Path) -> dg.AssetsDefinition:
         """Build seeds, models and data tests, unless the file holds the same build already."""
         build = build_of(warehouse.settings)
         everything = context.selected_asset_keys == context.assets_def.keys
-        if everything and is_built(build):
+        if everything and is_built(warehouse.settings, build):
             log.info("dbt: nothing changed since the last build of %s, skipped", warehouse.settings.as_of)
-            # Dagster takes the results of a multi-asset parents first
+            # only what the stages after this one wait for: the marts, and the checks that gate them
             deps = context.assets_def.asset_deps
             for key in TopologicalSorter({key: deps[key] & deps.keys() for key in deps}).static_order():
-                yield dg.MaterializeResult(asset_key=key, metadata={"skipped": "same inputs as the last build"})
+                if key.path[0] != build_state.MARTS:
+                    continue
+                yield dg.MaterializeResult(
+                    asset_key=key,
+                    metadata={"skipped": "same inputs as the last build"},
+                    check_results=[
+                        dg.AssetCheckResult(check_name=spec.name, passed=True, metadata={"skipped": "same build"})
+                        for spec in context.assets_def.check_specs
+                        if spec.asset_key == key and spec.blocking and spec.key in context.selected_asset_check_keys
+                    ],
+                )
             return
-        with open_duckdb(build.file) as con:
-            build_state.store_fingerprint(con, None)
+        _store_fingerprint(warehouse.settings, build, None)
         selected = [] if everything else ["--select", *(key.path[-1] for key in context.selected_asset_keys)]
         yield from _run_dbt(context, warehouse, build, ["build", "--exclude-resource-type", "unit_test", *selected])
         if everything:
-            with open_duckdb(build.file) as con:
-                build_state.store_fingerprint(con, build.fingerprint)
+            _store_fingerprint(warehouse.settings, build, build.fingerprint)
 
     return dbt_models
 
@@ -138,13 +157,13 @@ def _run_dbt(context: dg.AssetExecutionContext, warehouse: Warehouse, build: Bui
     settings = warehouse.settings
     started = time.perf_counter()
     log.info("dbt: building %s (%s)", settings.as_of, build.kind)
-    manifest = project.read_manifest()
+    target = project.run_target(settings)
     invocation = DbtCliInvocation(
-        process=start_dbt(args, dbt_environment(settings, build.file, project.MANIFEST_FOLDER), warehouse.lock),
-        manifest=manifest,
+        process=start_dbt(args, dbt_environment(settings, build.file, target), settings.warehouse, warehouse.lock),
+        manifest=project.read_manifest(),
         dagster_dbt_translator=Translator(),
         project_dir=project.DBT_PROJECT,
-        target_path=project.MANIFEST_FOLDER,
+        target_path=target,
         raise_on_error=False,
         cli_version=Version(version("dbt-core")),
         context=context,

@@ -1,10 +1,16 @@
-"""What a build file holds: the fingerprint of its last whole build, and the dates that were built."""
+"""What a file holds: the fingerprint of its last whole build, and the dates that were built."""
 
 from __future__ import annotations
 
 from datetime import date
 
 import duckdb
+
+#: Schema of the tables that are published.
+MARTS = "marts"
+
+#: The schema of a build file's records; the working file keeps its own fingerprint in the schema control.
+HISTORY = "history"
 
 
 def create_history_schema(con: duckdb.DuckDBPyConnection) -> None:
@@ -14,18 +20,18 @@ def create_history_schema(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("create table if not exists history.built_dates(as_of date, is_final boolean, built_at timestamp)")
 
 
-def stored_fingerprint(con: duckdb.DuckDBPyConnection) -> str | None:
+def stored_fingerprint(con: duckdb.DuckDBPyConnection, schema: str = HISTORY) -> str | None:
     """Return the fingerprint of the last whole build, or None while there is none."""
-    row = con.execute("select fingerprint from history.build_state").fetchone()
+    row = con.execute(f"select fingerprint from {schema}.build_state").fetchone()
     return row[0] if row else None
 
 
-def store_fingerprint(con: duckdb.DuckDBPyConnection, fingerprint: str | None) -> None:
+def store_fingerprint(con: duckdb.DuckDBPyConnection, fingerprint: str | None, schema: str = HISTORY) -> None:
     """Replace the fingerprint; None says that what the file holds is not whole."""
     con.execute("begin")
-    con.execute("delete from history.build_state")
+    con.execute(f"delete from {schema}.build_state")
     if fingerprint is not None:
-        con.execute("insert into history.build_state values (?)", [fingerprint])
+        con.execute(f"insert into {schema}.build_state values (?)", [fingerprint])
     con.execute("commit")
 
 

@@ -8,22 +8,37 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from orchestration.settings import DBT_PROJECT, ROOT, Settings
-from orchestration.warehouse.project import QUIET, dbt_command
 
 _PR_SET_PDEATHSIG = 1
+#: No file log, no colours, nothing sent anywhere.
+_QUIET = {
+    "DBT_LOG_LEVEL_FILE": "none",
+    "DBT_USE_COLORS": "false",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "DO_NOT_TRACK": "1",
+}
+
+
+def dbt_command() -> list[str]:
+    """Return the command that runs the installed dbt, whatever the PATH says."""
+    return [sys.executable, "-m", "dbt.cli.main"]
 
 
 def dbt_environment(settings: Settings, build_file: Path, target: Path) -> dict[str, str]:
-    """Return the environment that points dbt at the warehouse files of a run."""
+    """Return the environment that points dbt, started in the warehouse's folder, at the files of a run.
+
+    They are named relative to it: dbt parses everything again where a profile differs.
+    """
     return {
         **os.environ,
-        **QUIET,
+        **_QUIET,
         "BAROMETER_TARGET": settings.target,
-        "BAROMETER_WORKING_FILE": str(settings.working_file),
-        "BAROMETER_BUILD_FILE": str(build_file),
+        "BAROMETER_WORKING_FILE": str(settings.working_file.relative_to(settings.warehouse)),
+        "BAROMETER_BUILD_FILE": str(build_file.relative_to(settings.warehouse)),
         "DBT_PROFILES_DIR": str(ROOT),
         "DBT_PROJECT_DIR": str(DBT_PROJECT),
         "DBT_TARGET_PATH": str(target),
@@ -33,8 +48,10 @@ def dbt_environment(settings: Settings, build_file: Path, target: Path) -> dict[
     }
 
 
-def start_dbt(args: Sequence[str], environment: Mapping[str, str], lock: int | None) -> subprocess.Popen[bytes]:
-    """Start dbt; its standard output carries one JSON event a line, and its errors.
+def start_dbt(
+    args: Sequence[str], environment: Mapping[str, str], warehouse: Path, lock: int | None
+) -> subprocess.Popen[bytes]:
+    """Start dbt in the warehouse's folder; its standard output carries one JSON event a line, and its errors.
 
     ``lock`` is the descriptor of the warehouse lock, which the child inherits: if the parent is killed the lock stays
     held until the child is gone too, so that no other run writes beside it.
@@ -44,16 +61,18 @@ def start_dbt(args: Sequence[str], environment: Mapping[str, str], lock: int | N
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=dict(environment),
-        cwd=DBT_PROJECT,
+        cwd=warehouse,
         pass_fds=() if lock is None else (lock,),
-        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        preexec_fn=partial(_die_with, os.getpid()) if sys.platform == "linux" else None,
     )
 
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent ends, however it ends."""
+def _die_with(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent ends, however it ends; end now if it has."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

@@ -40,6 +40,7 @@ def create_control_schema(con: duckdb.DuckDBPyConnection) -> None:
     )
     con.execute("create table if not exists control.watermarks(model_name varchar, load_id bigint)")
     con.execute("create table if not exists control.model_fingerprints(model_name varchar, fingerprint varchar)")
+    con.execute("create table if not exists control.build_state(fingerprint varchar)")
 
 
 def write_run_context(con: duckdb.DuckDBPyConnection, context: RunContext) -> None:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import logging
+import shutil
 import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from orchestration.errors import BarometerError
-from orchestration.settings import DBT_PROJECT, ROOT, dbt_vars
+from orchestration.settings import DBT_PROJECT, ROOT, Settings, dbt_vars
+from orchestration.warehouse.dbt import dbt_command, dbt_environment
+from orchestration.warehouse.lock import warehouse_lock
 
 #: Where the manifest that Dagster reads lies, with dbt's parsing state beside it.
 MANIFEST_FOLDER = DBT_PROJECT / "target"
 MANIFEST = MANIFEST_FOLDER / "manifest.json"
 _FINGERPRINT = MANIFEST_FOLDER / "project.sha256"
+_PARSED = "partial_parse.msgpack"
+_PARSE_WAIT_SECONDS = 600
+_log = logging.getLogger("barometer")
 
 
 def project_files(project: Path = DBT_PROJECT) -> list[Path]:
@@ -57,19 +62,29 @@ def write_family_list(project: Path = DBT_PROJECT) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def ensure_manifest() -> Path:
+def ensure_manifest(settings: Settings) -> Path:
     """Parse the dbt project if it has changed since the last time; return the manifest's path.
 
-    Raises BarometerError with dbt's own words if the project can't be parsed.
+    It is parsed as a run will see it, so that dbt need not parse again. Raises BarometerError with dbt's own words if
+    the project can't be parsed.
     """
-    write_family_list()
-    wanted = project_fingerprint()
-    if MANIFEST.exists() and _FINGERPRINT.exists() and _FINGERPRINT.read_text() == wanted:
-        return MANIFEST
+    with warehouse_lock(MANIFEST_FOLDER, _PARSE_WAIT_SECONDS, _log.info):
+        write_family_list()
+        wanted = project_fingerprint()
+        if not (MANIFEST.exists() and _FINGERPRINT.exists() and _FINGERPRINT.read_text() == wanted):
+            _FINGERPRINT.unlink(missing_ok=True)
+            _parse(settings)
+            _FINGERPRINT.write_text(wanted)
+    return MANIFEST
+
+
+def _parse(settings: Settings) -> None:
+    settings.warehouse.mkdir(parents=True, exist_ok=True)
+    environment = dbt_environment(settings, settings.build_file, MANIFEST_FOLDER) | {"DBT_LOG_FORMAT": "text"}
     done = subprocess.run(
         [*dbt_command(), "--quiet", "parse"],
-        cwd=DBT_PROJECT,
-        env={**os.environ, "DBT_PROFILES_DIR": str(ROOT), "DBT_TARGET_PATH": str(MANIFEST_FOLDER), **QUIET},
+        cwd=settings.warehouse,
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
@@ -79,23 +94,17 @@ def ensure_manifest() -> Path:
             f"dbt can't parse the project:\n{done.stdout.strip()}\n{done.stderr.strip()}".rstrip(),
             "Mend the file that it names in dbt_project/, then run again.",
         )
-    _FINGERPRINT.write_text(wanted)
-    return MANIFEST
 
 
-#: No log file in the project's folder, no colours, nothing sent anywhere.
-QUIET = {
-    "DBT_LOG_PATH": str(MANIFEST_FOLDER),
-    "DBT_LOG_LEVEL_FILE": "none",
-    "DBT_USE_COLORS": "false",
-    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-    "DO_NOT_TRACK": "1",
-}
+def run_target(settings: Settings) -> Path:
+    """Return the folder for what dbt writes during a run, with the parsed project in it.
 
-
-def dbt_command() -> list[str]:
-    """Return the command that runs the installed dbt, whatever the PATH says."""
-    return [sys.executable, "-m", "dbt.cli.main"]
+    A run that is killed, or another one beside it, must not leave the manifest half-written.
+    """
+    folder = settings.warehouse / "dbt"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(MANIFEST_FOLDER / _PARSED, folder / _PARSED)
+    return folder
 
 
 def read_manifest() -> Mapping[str, Any]:
@@ -106,8 +115,8 @@ def read_manifest() -> Mapping[str, Any]:
 def incremental_fingerprints(manifest: Mapping[str, Any], project: Path = DBT_PROJECT) -> dict[str, str]:
     """Return, for each incremental model, what forces a full rebuild when it changes.
 
-    Its ``logic_version``, the seeds and vars that its meta names, its columns' source (the compiled models above it that
-    are incremental), and the time zone. {(database-less) name: SHA-256}.
+    Its ``logic_version``, the seeds and vars that its meta names, the incremental models above it, and the
+    time zone. {(database-less) name: SHA-256}.
     """
     nodes = manifest["nodes"]
     project_vars = dbt_vars(project)

@@ -89,7 +89,8 @@ def write_late_rows(world: compiled_sql.World, landing: Path) -> Late:
     order_id, buyer, ordered_at, gross = one(
         "select order_id, user_id, ordered_at, gross_amount from raw.orders where status = 'completed' "
         f"and updated_at is null and ordered_at::date between '{MONTH_AGO}'::date - 90 and '{MONTH_AGO}'::date - 60 "
-        "and order_id in (select order_id from raw.orders group by order_id having count(*) = 1) order by order_id limit 1"
+        "and order_id in (select order_id from raw.orders group by order_id having count(*) = 1) "
+        "order by order_id limit 1"
     )
     message_id, receiver, sent_at = one(
         "select message_id, user_id, sent_at from raw.messages where message_class = 'marketing' "

@@ -345,8 +345,8 @@ def cases(
 ) -> Case:
     """A world and an as_of.
 
-    Without ``settings`` the world keeps the defaults, but for the time zone (drawn, unless one is given). ``size`` is the most orders
-    (without their versions), runs of events and messages.
+    Without ``settings`` the world keeps the defaults, but for the time zone (drawn, unless one is given).
+    ``size`` is the most orders (without their versions), runs of events and messages.
     """
     zone = time_zone or _one(draw, TIME_ZONES)
     as_of = _one(draw, DATES)

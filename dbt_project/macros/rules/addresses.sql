@@ -13,15 +13,9 @@ channels as (
 
 profiles as (
 
-    select user_id, email, phone, {{ phone_country('country') }} as phone_country
+    select user_id, email, phone, {{ phone_country('country') }} as country
     from {{ ref('stg_users') }}
     where {{ known_on(date) }} and coalesce(created_date, {{ start_of_time() }}) <= {{ date }}
-
-),
-
-known_addresses as (
-
-    select * from {{ ref('stg_addresses') }} where {{ known_on(date) }}
 
 ),
 
@@ -34,14 +28,54 @@ uninstalls as (
 
 ),
 
+written as (
+
+    select
+        addresses.user_id,
+        addresses.channel,
+        addresses.address,
+        addresses.status,
+        addresses.updated_at,
+        {{ business_date('addresses.updated_at') }} <= {{ date }} as is_known,
+        {{ normalised_address('channels.address_kind', 'addresses.address', 'phone_numbers.e164') }} as normalised_address
+    from {{ ref('stg_addresses') }} as addresses
+    inner join channels on addresses.channel = channels.channel
+    left join profiles on addresses.user_id = profiles.user_id
+    left join {{ source('raw', 'phone_numbers') }} as phone_numbers
+        on
+            channels.address_kind = 'phone'
+            and addresses.address = phone_numbers.phone
+            and coalesce(profiles.country, '') = phone_numbers.country
+    where {{ known_on(date) }}
+
+),
+
+-- two ways to write an address are one address: what was said of it last holds, at equal times that it is invalid
+known_addresses as (
+
+    select * from written
+    where normalised_address is not null
+    qualify
+        row_number() over (
+            partition by user_id, channel, normalised_address
+            order by
+                case when is_known then 0 else 1 end,
+                updated_at desc,
+                case when status = 'invalid' then 0 else 1 end,
+                address
+        ) = 1
+
+),
+
 active as (
 
     select
         known_addresses.user_id,
         known_addresses.channel,
         known_addresses.address,
-        channels.address_kind,
-        known_addresses.updated_at
+        known_addresses.normalised_address,
+        known_addresses.updated_at,
+        case when known_addresses.is_known then 1 else 3 end as preference
     from known_addresses
     inner join channels on known_addresses.channel = channels.channel
     left join uninstalls on known_addresses.user_id = uninstalls.user_id
@@ -49,24 +83,30 @@ active as (
         known_addresses.status = 'active'
         and not (
             channels.invalidated_by_uninstall
-            and coalesce(uninstalls.uninstalled_at >= known_addresses.updated_at, false)
+            and uninstalls.uninstalled_at is not null
+            and (uninstalls.uninstalled_at >= known_addresses.updated_at or not known_addresses.is_known)
         )
 
 ),
 
--- what the profile says, unless that very address is known to be invalid
 from_profiles as (
 
     select
         profiles.user_id,
         channels.channel,
         case when channels.address_kind = 'email' then profiles.email else profiles.phone end as address,
-        channels.address_kind
+        {{ normalised_address('channels.address_kind', 'profiles.email', 'phone_numbers.e164') }} as normalised_address
     from profiles
     inner join channels on channels.address_kind in ('email', 'phone')
+    left join {{ source('raw', 'phone_numbers') }} as phone_numbers
+        on
+            channels.address_kind = 'phone'
+            and profiles.phone = phone_numbers.phone
+            and profiles.country = phone_numbers.country
 
 ),
 
+-- what the profile says, unless that very address is known to be invalid
 fallbacks as (
 
     select from_profiles.*
@@ -75,50 +115,32 @@ fallbacks as (
         on
             from_profiles.user_id = known_addresses.user_id
             and from_profiles.channel = known_addresses.channel
-            and from_profiles.address = known_addresses.address
+            and from_profiles.normalised_address = known_addresses.normalised_address
             and known_addresses.status = 'invalid'
-    where known_addresses.user_id is null and from_profiles.address is not null
-
-),
-
-by_user_id as (
-
-    select users.user_id, channels.channel, users.user_id as address, channels.address_kind
-    from {{ ref('int_known_users') }} as users
-    inner join channels on channels.address_kind = 'user_id'
+    where known_addresses.user_id is null and from_profiles.normalised_address is not null
 
 ),
 
 candidates as (
 
-    select user_id, channel, address, address_kind, updated_at, 1 as preference from active
+    select user_id, channel, address, normalised_address, updated_at, preference from active
 
     union all
 
-    select user_id, channel, address, address_kind, cast(null as timestamp) as updated_at, 2 as preference from fallbacks
+    select user_id, channel, address, normalised_address, cast(null as timestamp) as updated_at, 2 as preference
+    from fallbacks
 
     union all
-
-    select user_id, channel, address, address_kind, cast(null as timestamp) as updated_at, 3 as preference from by_user_id
-
-),
-
-normalised as (
 
     select
-        candidates.user_id,
-        candidates.channel,
-        candidates.address,
-        candidates.updated_at,
-        candidates.preference,
-        {{ normalised_address('candidates.address_kind', 'candidates.address', 'phone_numbers.e164') }} as normalised_address
-    from candidates
-    left join profiles on candidates.user_id = profiles.user_id
-    left join {{ source('raw', 'phone_numbers') }} as phone_numbers
-        on
-            candidates.address_kind = 'phone'
-            and candidates.address = phone_numbers.phone
-            and coalesce(profiles.phone_country, '') = phone_numbers.country
+        users.user_id,
+        channels.channel,
+        users.user_id as address,
+        users.user_id as normalised_address,
+        cast(null as timestamp) as updated_at,
+        2 as preference
+    from {{ ref('int_known_users') }} as users
+    inner join channels on channels.address_kind = 'user_id'
 
 )
 
@@ -127,8 +149,7 @@ select
     channel,
     address,
     normalised_address
-from normalised
-where normalised_address is not null
+from candidates
 qualify
     row_number() over (
         partition by user_id, channel
@@ -148,6 +169,6 @@ qualify
 
 
 {% macro phone_country(country) -%}
-    {#- The country by which the loader read a national phone number; without two letters: none. -#}
+    {#- The country in which a national phone number is read: a code of two letters, else none. -#}
     case when length({{ country }}) = 2 then {{ country }} else '' end
 {%- endmacro %}

@@ -67,16 +67,14 @@ message_signals as (
     select
         messages.user_id,
         messages.channel,
-        messages.sent_at,
         events.occurred_at,
         events.is_complained,
-        events.is_unsubscribed,
-        events.is_hard_bounce
+        events.is_unsubscribed
     from {{ ref('int_message_events__classified') }} as events
     inner join {{ ref('stg_messages') }} as messages on events.message_id = messages.message_id
     where
         events.event_date <= {{ date }}
-        and (events.is_complained or events.is_unsubscribed or events.is_hard_bounce)
+        and (events.is_complained or events.is_unsubscribed)
 
 ),
 
@@ -103,7 +101,6 @@ restrictions as (
         case when is_unsubscribed then occurred_at end as unsubscribed_at,
         is_complained as has_complained
     from message_signals
-    where is_unsubscribed or is_complained
 
 ),
 
@@ -135,18 +132,11 @@ restricted as (
 
 ),
 
--- the address that a message went to: what the user had on its date
 hard_bounces as (
 
-    select distinct message_signals.channel, histories.normalised_address
-    from message_signals
-    inner join {{ ref('int_address_history') }} as histories
-        on
-            message_signals.user_id = histories.user_id
-            and message_signals.channel = histories.channel
-            and {{ business_date('message_signals.sent_at') }} >= histories.known_from
-            and {{ business_date('message_signals.sent_at') }} < histories.known_until
-    where message_signals.is_hard_bounce
+    select distinct channel, normalised_address
+    from {{ ref('int_bounced_addresses') }}
+    where event_date <= {{ date }}
 
 ),
 

@@ -3,13 +3,14 @@
 
 with
 
+-- every row that was loaded tells of its user, also one that another version of equal time has beaten
 mentions as (
 
-    select user_id, created_date as mention_date from {{ ref('stg_users') }}
+    select user_id, {{ business_date('created_at') }} as mention_date from {{ source('raw', 'users') }}
 
     union all
 
-    select user_id, order_date as mention_date from {{ ref('stg_orders') }}
+    select user_id, {{ business_date('ordered_at') }} as mention_date from {{ source('raw', 'orders') }}
 
     union all
 
@@ -29,7 +30,7 @@ mentions as (
 
     union all
 
-    select user_id, started_date as mention_date from {{ ref('stg_subscriptions') }}
+    select user_id, {{ business_date('started_at') }} as mention_date from {{ source('raw', 'subscriptions') }}
 
 )
 

@@ -17,9 +17,9 @@ orders as (
 
 )
 
--- every version: the old and the new date, the old and the new user
-select distinct versions.user_id, versions.order_date
-from {{ ref('stg_orders') }} as versions
+-- every row ever loaded, also one that another of equal time has beaten since: old and new dates, old and new users
+select distinct versions.user_id, {{ business_date('versions.ordered_at') }} as order_date
+from {{ source('raw', 'orders') }} as versions
 inner join orders on versions.order_id = orders.order_id
 
 union

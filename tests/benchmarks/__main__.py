@@ -1,0 +1,120 @@
+"""The benchmark: `make bench` prints seconds of whole runs, and the loader beside a plain load of the same files.
+
+Whole runs are processes of their own in a temporary folder. The loader and the plain load run in turn on the same
+files, each into a new DuckDB file, and the median of the ratios pair by pair is what to quote: single times drift.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from orchestration.landing.load import load_landing
+from orchestration.landing.schema import create_raw_schema
+from orchestration.settings import ROOT, dbt_vars, load_settings
+
+_EVENTS = """
+    copy (
+        select
+            'event-' || i as event_id,
+            'user-' || (hash(i) % {users}) as user_id,
+            'device-' || (hash(i) % {users}) as anonymous_id,
+            ['page', 'Product Viewed', 'Product Added', 'Order Completed'][1 + (hash(i, 1) % 4)::int] as event,
+            timestamp '2024-01-01' + to_seconds((i * 31536000 / {rows})::bigint) as timestamp,
+            timestamp '2024-01-01 00:00:05' + to_seconds((i * 31536000 / {rows})::bigint) as received_at,
+            'web' as platform,
+            'session-' || (i // 8) as session_id,
+            'product-' || (hash(i, 2) % 5000) as product_id,
+            case when i % 3 = 0 then 'shoes' end as category,
+            null::varchar as order_id,
+            case when i % 4 = 3 then (hash(i, 3) % 10000) / 100 end::decimal(18, 6) as value,
+            'EUR' as currency,
+            case when i % 5 = 0 then '{{"page": ' || (i % 100) || '}}' end as properties,
+            null::timestamp as updated_at
+        from range({rows}) as t(i)
+    ) to '{path}' (format parquet)
+"""
+
+
+def main() -> None:
+    """Run the parts asked for and print a table, or JSON."""
+    parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=2_000_000, help="event rows for the loader (default: 2,000,000)")
+    parser.add_argument("--pairs", type=int, default=3, help="times that loader and plain load run (default: 3)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [*_whole_runs(Path(folder)), *_loader(Path(folder), options.rows, options.pairs)]
+    versions = f"Python {platform.python_version()}, DuckDB {duckdb.__version__}"
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, {versions}"
+    if options.json:
+        measures = [{"what": what, "value": value, "unit": unit} for what, value, unit in rows]
+        print(json.dumps({"machine": machine, "measures": measures}))
+        return
+    print(f"\n{machine}\n")
+    width = max(len(what) for what, _, _ in rows)
+    for what, value, unit in rows:
+        print(f"{what:<{width}}  {value:>12,.2f}  {unit}")
+
+
+def _whole_runs(folder: Path) -> list[tuple[str, float, str]]:
+    """Time `make run` on the sample, as installed: the first run, and the second over the same files."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("BAROMETER_")}
+    environment["BAROMETER_DATA"] = str(folder / "data")
+    rows = []
+    for which in ("first", "second"):
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "orchestration", "run"], cwd=ROOT, env=environment, check=True, capture_output=True
+        )
+        rows.append((f"make run on the sample, {which} run", time.perf_counter() - started, "s"))
+    return rows
+
+
+def _loader(folder: Path, rows: int, pairs: int) -> list[tuple[str, float, str]]:
+    """Time the loader beside `create table as select * from read_parquet(...)` of the same files."""
+    landing = folder / "landing"
+    (landing / "events").mkdir(parents=True)
+    path = landing / "events" / "events.parquet"
+    duckdb.sql(_EVENTS.format(rows=rows, users=max(rows // 50, 1), path=path))
+    settings = load_settings(dbt_vars(), settle_seconds=0)
+
+    def with_loader(con: duckdb.DuckDBPyConnection) -> None:
+        create_raw_schema(con)
+        load_landing(con, landing, settings, lambda: datetime(2026, 1, 1), lambda _: None)
+
+    def plain(con: duckdb.DuckDBPyConnection) -> None:
+        con.execute(f"create table events as select * from read_parquet('{landing}/events/*.parquet')")
+
+    def timed(load: Callable[[duckdb.DuckDBPyConnection], None], name: str) -> float:
+        file = folder / f"{name}.duckdb"
+        file.unlink(missing_ok=True)
+        with duckdb.connect(str(file)) as con:
+            started = time.perf_counter()
+            load(con)
+            con.execute("checkpoint")
+            return time.perf_counter() - started
+
+    times = [(timed(with_loader, "loader"), timed(plain, "plain")) for _ in range(pairs)]
+    loader, reference = (statistics.median(column) for column in zip(*times, strict=True))
+    return [
+        (f"loader, {rows:,} Parquet events", rows / loader, "rows/s"),
+        (f"plain create table as, {rows:,} Parquet events", rows / reference, "rows/s"),
+        ("loader / plain, median of pairs", statistics.median(a / b for a, b in times), "x the seconds"),
+    ]
+
+
+if __name__ == "__main__":
+    main()
