@@ -45,9 +45,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Compiled:
-    """The project's models in the order in which they can run, and how to fill its seeds."""
+    """The project's models in the order in which they can run, its singular tests, and how to fill its seeds."""
 
     models: list[Model]
+    tests: dict[str, str]
     seeds: dict[str, dict[str, str]]
     relations: dict[str, str]
     variables: dict[str, Any]
@@ -60,6 +61,7 @@ class Compiled:
                 wanted |= set(model.parents)
         return Compiled(
             models=[model for model in self.models if model.name in wanted],
+            tests=self.tests,
             seeds={name: types for name, types in self.seeds.items() if name in wanted},
             relations=self.relations,
             variables=self.variables,
@@ -123,6 +125,11 @@ def _compile(folder: Path, variables: Mapping[str, Any]) -> Compiled:
     parents = {unique_id: nodes[unique_id]["depends_on"]["nodes"] for unique_id in models}
     return Compiled(
         models=[models[unique_id] for unique_id in _in_graph_order(parents)],
+        tests={
+            node["name"]: node["compiled_code"]
+            for node in nodes.values()
+            if node["resource_type"] == "test" and "test_metadata" not in node
+        },
         seeds={
             node["name"]: node["config"]["column_types"] for node in nodes.values() if node["resource_type"] == "seed"
         },
@@ -250,6 +257,10 @@ class World:
         )
         names = [column[0] for column in cursor.description or []]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def failures(self, test: str) -> list[tuple[Any, ...]]:
+        """Return the rows that a singular data test finds wrong."""
+        return self.con.execute(self._compiled.tests[test]).fetchall()
 
     def close(self) -> None:
         """Forget everything."""

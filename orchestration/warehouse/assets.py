@@ -109,12 +109,14 @@ def prepare_build(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
 
 
 class Translator(DagsterDbtTranslator):
-    """How dbt models look in Dagster: owners beside what dbt's own YAML says."""
+    """How dbt models look in Dagster: grouped by folder, with an owner, beside what dbt's own YAML says."""
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         """Return the spec of a dbt resource."""
         spec = super().get_asset_spec(manifest, unique_id, project)
-        return spec.replace_attributes(owners=["team:data-engineering"])
+        node = self.get_resource_props(manifest, unique_id)
+        folder = node["fqn"][1] if node["resource_type"] == "model" else node["schema"]
+        return spec.replace_attributes(owners=["team:data-engineering"], group_name=folder)
 
 
 def dbt_models_of(manifest: Path) -> dg.AssetsDefinition:

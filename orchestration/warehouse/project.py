@@ -34,7 +34,7 @@ def project_files(project: Path = DBT_PROJECT) -> list[Path]:
 
 
 def fingerprint_of(files: Iterable[Path], more: Iterable[str] = ()) -> str:
-    """Return the SHA-256 of the paths and contents of files, and of further texts."""
+    """Return the SHA-256 of the names and contents of files, and of further texts."""
     digest = hashlib.sha256()
     for path in files:
         digest.update(str(path.name).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
@@ -46,7 +46,10 @@ def fingerprint_of(files: Iterable[Path], more: Iterable[str] = ()) -> str:
 def project_fingerprint() -> str:
     """Return what changes when the dbt project, profiles.yml, dbt or DuckDB change."""
     versions = (version("dbt-core"), version("dbt-duckdb"), version("duckdb"))
-    return fingerprint_of([ROOT / "profiles.yml", *project_files()], versions)
+    files = project_files()
+    # where a file lies decides its schema
+    places = [str(path.relative_to(DBT_PROJECT)) for path in files]
+    return fingerprint_of([ROOT / "profiles.yml", *files], [*versions, *places])
 
 
 def write_family_list(project: Path = DBT_PROJECT) -> None:

@@ -1,7 +1,7 @@
 {% macro user_addresses(date) -%}
 {#-
     One row per (user_id, channel) with a usable address as of a date: the latest active one, else what the profile says.
-    Knows e-mail (lower case), phone (E.164), device, chat id, and channels whose address is the user_id.
+    Phone numbers are given in E.164, the form that every provider takes; other addresses as they were written.
 -#}
 with
 
@@ -72,7 +72,9 @@ active as (
     select
         known_addresses.user_id,
         known_addresses.channel,
-        known_addresses.address,
+        case
+            when channels.address_kind = 'phone' then known_addresses.normalised_address else known_addresses.address
+        end as address,
         known_addresses.normalised_address,
         known_addresses.updated_at,
         case when known_addresses.is_known then 1 else 3 end as preference
@@ -94,7 +96,7 @@ from_profiles as (
     select
         profiles.user_id,
         channels.channel,
-        case when channels.address_kind = 'email' then profiles.email else profiles.phone end as address,
+        case when channels.address_kind = 'email' then profiles.email else phone_numbers.e164 end as address,
         {{ normalised_address('channels.address_kind', 'profiles.email', 'phone_numbers.e164') }} as normalised_address
     from profiles
     inner join channels on channels.address_kind in ('email', 'phone')

@@ -1,0 +1,320 @@
+"""What Dagster finds in the project, and what every model and macro of it must be like."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from orchestration.landing.assets import LEDGERS
+from orchestration.landing.contract import DATASETS
+from orchestration.settings import DBT_PROJECT, ROOT, settings_from_environment
+from orchestration.warehouse.project import ensure_manifest, read_manifest
+
+#: Every asset there is, by the first part of its key. A new model is named here too: nothing appears by accident.
+ASSETS = {
+    "raw": {*DATASETS, *LEDGERS},
+    "control": {"run_context", "watermarks"},
+    "policy": {
+        "acknowledged_rejects",
+        "channels",
+        "consent_statuses",
+        "decay_factors",
+        "event_taxonomy",
+        "exchange_rates",
+        "rfm_fixed_cut_points",
+        "rfm_map",
+        "segment_catalog_entries",
+    },
+    "staging": {
+        "stg_addresses",
+        "stg_campaigns",
+        "stg_consents",
+        "stg_erasures",
+        "stg_events",
+        "stg_exchange_rates",
+        "stg_identities",
+        "stg_message_events",
+        "stg_messages",
+        "stg_order_items",
+        "stg_orders",
+        "stg_products",
+        "stg_subscriptions",
+        "stg_users",
+        "touched_addresses",
+        "touched_campaigns",
+        "touched_consents",
+        "touched_orders",
+        "touched_products",
+        "touched_subscriptions",
+        "touched_users",
+    },
+    "intermediate": {
+        "int_bounced_addresses",
+        "int_channel_permissions",
+        "int_channel_vetoes",
+        "int_contact_days",
+        "int_events__credited",
+        "int_identity_links",
+        "int_known_users",
+        "int_message_events__classified",
+        "int_negative_signals",
+        "int_user_activity",
+        "int_user_activity_daily",
+        "int_user_addresses",
+        "int_user_addresses_now",
+        "int_user_contacts_daily",
+        "int_user_orders",
+        "int_user_orders_daily",
+        "touched_identity_links",
+        "touched_user_activity",
+        "touched_user_contacts",
+        "touched_user_orders",
+    },
+    "families": {"fam_buyer_recency", "fam_engagement", "fam_rfm"},
+    "marts": {
+        "bad_values",
+        "build_info",
+        "contact_pressure",
+        "contact_pressure_by_channel",
+        "extract_blocks",
+        "fct_contacts",
+        "load_files",
+        "rejected_files",
+        "rejected_rows",
+        "rfm",
+        "rfm_cut_points",
+        "rfm_stability",
+        "segment_catalog",
+        "user_360",
+        "user_segments",
+    },
+    "published": {"barometer_duckdb"},
+    "extracts": {"segments"},
+}
+JOBS = {"daily"}
+OUR_CHECKS = {"nothing_hides_a_wish_to_be_left_alone"}
+#: What the published file must not hold, by column name.
+PERSONAL = {
+    "email",
+    "phone",
+    "first_name",
+    "last_name",
+    "birth_date",
+    "address",
+    "normalised_address",
+    "link_url",
+    "properties",
+    "content",
+}
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    """The manifest of the project as it is now."""
+    ensure_manifest(settings_from_environment({"BAROMETER_DATA": str(tmp_path_factory.mktemp("data"))}))
+    return read_manifest()
+
+
+@pytest.fixture(scope="module")
+def definitions(manifest: Mapping[str, Any]) -> dg.Definitions:
+    from orchestration.definitions import defs
+
+    return defs()
+
+
+@pytest.fixture(scope="module")
+def specs(definitions: dg.Definitions) -> dict[str, dg.AssetSpec]:
+    return {"/".join(spec.key.path): spec for spec in definitions.resolve_all_asset_specs()}
+
+
+@pytest.fixture(scope="module")
+def models(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
+
+
+def data_tests(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    return (node for node in manifest["nodes"].values() if node["resource_type"] == "test")
+
+
+# assets, checks and jobs
+
+LOADING = """
+import os, pathlib, sys
+manifest = pathlib.Path(sys.argv[1])
+opened = []
+def watch(event, arguments):
+    if event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(sys.argv[2]):
+        opened.append(arguments[0])
+    if event in ("subprocess.Popen", "socket.connect"):
+        opened.append(f"{event} {arguments}")
+import dagster, dagster_dbt
+import orchestration.definitions
+sys.addaudithook(watch)
+orchestration.definitions.defs()
+print(sorted({name for name in opened if ".venv" not in name and not name.endswith((".py", ".pyc"))}))
+"""
+
+
+def test_definitions_load_from_the_manifest_alone(manifest: Mapping[str, Any], tmp_path: Path) -> None:
+    path = DBT_PROJECT / "target" / "manifest.json"
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING, str(path), str(ROOT)],
+        cwd=ROOT,
+        env={"BAROMETER_DATA": str(tmp_path / "data"), "PATH": "", "DAGSTER_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == repr([str(path)])
+    assert not (tmp_path / "data").exists()
+
+
+def test_assets(specs: dict[str, dg.AssetSpec]) -> None:
+    assert set(specs) == {f"{first}/{name}" for first, names in ASSETS.items() for name in names}
+
+
+def test_jobs(definitions: dg.Definitions) -> None:
+    assert {job.name for job in definitions.resolve_all_job_defs()} - {"__ASSET_JOB"} == JOBS
+    daily = definitions.resolve_job_def("daily")
+    assert len(daily.asset_layer.executable_asset_keys) == sum(map(len, ASSETS.values()))
+
+
+def test_every_asset_can_be_understood(specs: dict[str, dg.AssetSpec]) -> None:
+    for key, spec in specs.items():
+        assert spec.description and len(spec.description) > 10, key
+        assert spec.group_name not in (None, "default"), key
+        assert spec.owners, key
+        assert spec.kinds, key
+
+
+def test_every_data_test_is_a_check_and_errors_block(definitions: dg.Definitions, manifest: Mapping[str, Any]) -> None:
+    checks = {
+        spec.name: spec.blocking
+        for asset in definitions.resolve_asset_graph().assets_defs
+        for spec in asset.check_specs
+    }
+    tests = {node["name"]: node["config"]["severity"].lower() == "error" for node in data_tests(manifest)}
+    assert checks == {**tests, **dict.fromkeys(OUR_CHECKS, True)}
+    assert len(tests) < 150
+
+
+def test_extracts_wait_for_the_published_file_and_that_for_every_mart(specs: dict[str, dg.AssetSpec]) -> None:
+    def deps(key: str) -> set[str]:
+        return {"/".join(dep.asset_key.path) for dep in specs[key].deps}
+
+    assert deps("extracts/segments") == {"published/barometer_duckdb"}
+    assert deps("published/barometer_duckdb") == {f"marts/{name}" for name in ASSETS["marts"]}
+
+
+# models
+
+
+def test_every_mart_is_public_described_and_under_contract(models: dict[str, Any]) -> None:
+    for name in ASSETS["marts"]:
+        node = models[name]
+        assert node["access"] == "public", name
+        # a view has the columns of user_360, whose contract is enforced
+        assert node["contract"]["enforced"] or node["config"]["materialized"] == "view", name
+        assert node["description"], name
+        assert node["columns"], name
+        for column in node["columns"].values():
+            assert column["description"], f"{name}.{column['name']}"
+
+
+def test_only_marts_are_public_and_every_model_is_described(models: dict[str, Any]) -> None:
+    for name, node in models.items():
+        assert node["description"], name
+        assert (node["access"] == "public") == (node["schema"] == "marts"), name
+
+
+def test_no_mart_holds_personal_data(models: dict[str, Any]) -> None:
+    for name in ASSETS["marts"]:
+        assert not PERSONAL & set(models[name]["columns"]), name
+
+
+def test_addresses_stay_in_the_working_file(models: dict[str, Any]) -> None:
+    for name, node in models.items():
+        code = "\n".join(line for line in node["raw_code"].splitlines() if not line.strip().startswith("--"))
+        is_personal = re.search(r"\b(normalised_)?address\b", code)
+        assert node["database"] == "working" or not is_personal, name
+
+
+def test_a_models_first_line_states_its_grain(models: dict[str, Any]) -> None:
+    for name, node in models.items():
+        first = (DBT_PROJECT / node["original_file_path"]).read_text(encoding="utf-8").splitlines()[0]
+        assert re.match(r"-- One row( per|:) .+\.$", first), f"{name}: {first}"
+
+
+def test_only_the_engine_macros_name_an_engine() -> None:
+    allowed = {"macros/engine/dates.sql", "macros/engine/values.sql"}
+    # ... and the strategy and the names that dbt looks up by engine itself
+    dispatched = {"macros/incremental/touched.sql", "macros/generate_names.sql"}
+    for folder in ("models", "macros", "tests"):
+        for path in (DBT_PROJECT / folder).rglob("*.sql"):
+            place = str(path.relative_to(DBT_PROJECT))
+            lines = [
+                line for line in path.read_text(encoding="utf-8").splitlines() if re.search("duckdb|spark", line, re.I)
+            ]
+            if place in allowed:
+                continue
+            if place in dispatched:
+                lines = [line for line in lines if not re.match(r"{% macro (duckdb|spark)__\w+\(", line)]
+            assert not lines, f"{place}: {lines}"
+
+
+def test_every_engine_macro_has_a_form_for_both() -> None:
+    names: dict[str, set[str]] = {"duckdb": set(), "spark": set()}
+    for path in (DBT_PROJECT / "macros" / "engine").glob("*.sql"):
+        for engine, name in re.findall(r"{% macro (duckdb|spark)__(\w+)\(", path.read_text(encoding="utf-8")):
+            names[engine].add(name)
+    assert names["duckdb"] == names["spark"] != set()
+
+
+def incremental_parts(manifest: Mapping[str, Any], unique_id: str) -> set[str]:
+    """An incremental model, and what it reads that dbt makes anew each time."""
+    found = {unique_id}
+    for parent in manifest["nodes"][unique_id]["depends_on"]["nodes"]:
+        node = manifest["nodes"].get(parent)
+        if node and node["resource_type"] == "model" and node["config"]["materialized"] != "incremental":
+            found |= incremental_parts(manifest, parent)
+    return found
+
+
+def code_of(manifest: Mapping[str, Any], node: Mapping[str, Any]) -> str:
+    """The code of a node and of all macros of the project that it calls."""
+    text, macros, seen = node["raw_code"], list(node["depends_on"]["macros"]), set()
+    while macros:
+        name = macros.pop()
+        macro = manifest["macros"].get(name)
+        if name in seen or macro is None or macro["package_name"] != "barometer":
+            continue
+        seen.add(name)
+        text += macro["macro_sql"]
+        macros += macro["depends_on"]["macros"]
+    return text
+
+
+def test_whatever_an_incremental_model_reads_rebuilds_it(manifest: Mapping[str, Any]) -> None:
+    nodes = manifest["nodes"]
+    incremental = [
+        key
+        for key, node in nodes.items()
+        if node["resource_type"] == "model" and node["config"]["materialized"] == "incremental"
+    ]
+    assert incremental
+    for unique_id in incremental:
+        meta = nodes[unique_id]["config"]["meta"]
+        assert {"logic_version", "touched_by", "touched_keys"} <= meta.keys(), unique_id
+        assert nodes[unique_id]["database"] == "working", unique_id
+        parts = [nodes[part] for part in incremental_parts(manifest, unique_id)]
+        seeds = {nodes[p]["name"] for part in parts for p in part["depends_on"]["nodes"] if p.startswith("seed.")}
+        assert seeds <= set(meta.get("fingerprint_seeds", [])), unique_id
+        variables = {name for part in parts for name in re.findall(r"var\(['\"](\w+)['\"]", code_of(manifest, part))}
+        assert variables - {"business_time_zone"} <= set(meta.get("fingerprint_vars", [])), unique_id
