@@ -16,7 +16,7 @@ from orchestration.warehouse.lock import warehouse_lock
 #: What people read while a run goes on, on the command line and in the run's log in the UI.
 log = logging.getLogger("barometer")
 
-#: Which process a run lives in, and that it has held the lock.
+#: Which process a run lives in, and whether it holds the lock.
 PID_TAG, _LOCK_TAG = "barometer/pid", "barometer/lock"
 _UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
@@ -49,24 +49,28 @@ class Warehouse(dg.ConfigurableResource):
         if instance is not None and run_id is not None:
             instance.add_run_tags(run_id, {PID_TAG: str(os.getpid())})
         with warehouse_lock(self._settings.warehouse, self.lock_wait_seconds, log.info) as self._lock:
-            if instance is not None:
-                clear_killed_runs(instance, run_id)
-                if run_id is not None:
-                    instance.add_run_tags(run_id, {_LOCK_TAG: "held"})
-            yield self
+            if instance is None or run_id is None:
+                yield self
+                return
+            clear_killed_runs(instance, run_id)
+            instance.add_run_tags(run_id, {_LOCK_TAG: "held"})
+            try:
+                yield self
+            finally:
+                instance.add_run_tags(run_id, {_LOCK_TAG: "released"})
 
 
 def clear_killed_runs(instance: dg.DagsterInstance, run_id: str | None) -> list[str]:
     """Mark unfinished runs that were killed as failed and free their pool slots; return their ids.
 
     A killed run stays STARTED and keeps its slots for ever otherwise. Whoever calls it holds the lock, so a run that
-    has held it is gone, even if its process number lives again (in a container it often does); a run that waits for it
-    lives as long as its process.
+    never let go of it is gone, even if its process number lives again (in a container it often does); one that waits
+    for it, or is about to end, lives as long as its process.
     """
     cleared = []
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED)):
         pid = run.tags.get(PID_TAG)
-        if run.run_id == run_id or pid is None or (_LOCK_TAG not in run.tags and _is_alive(int(pid))):
+        if run.run_id == run_id or pid is None or (run.tags.get(_LOCK_TAG) != "held" and _is_alive(int(pid))):
             continue
         instance.report_run_failed(run, message="The process of this run is gone; the next run cleared it away.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)

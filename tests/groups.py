@@ -23,7 +23,7 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
     "dbt unit tests": ([sys.executable, "-m", "tests.dbt_unit_tests"],),
     "unit": ([*PYTEST, "-n", "2", "tests/unit"],),
     "properties": ([*PYTEST, "-n", "2", "tests/properties"],),
-    "end to end": ([*PYTEST, "tests/integration"],),
+    "end to end": ([*PYTEST, "-n", "2", "--dist", "loadfile", "tests/integration"],),
     "faults": ([*PYTEST, "tests/faults"],),
 }
 

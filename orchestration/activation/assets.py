@@ -13,7 +13,7 @@ from orchestration.publish.assets import PUBLISHED
 from orchestration.resources import Warehouse, log
 from orchestration.settings import Settings
 from orchestration.warehouse import prepare
-from orchestration.warehouse.assets import Build, build_of
+from orchestration.warehouse.assets import Build, build_of, is_built
 from orchestration.warehouse.files import open_duckdb
 
 SEGMENT_EXTRACTS = dg.AssetKey(["extracts", "segments"])
@@ -71,6 +71,13 @@ def segment_extracts(warehouse: Warehouse) -> dg.MaterializeResult:
         )
         log.info("No extracts: %s", why)
         return dg.MaterializeResult(metadata={"skipped": why})
+    if not is_built(settings, build):
+        raise BarometerError(
+            "No extract is written: the build is older than what has been loaded since, or not whole.",
+            "Run the job daily; it builds, checks and publishes before it extracts.",
+        )
+    # the check of the same name may not be part of a run that asks for the extracts alone
+    raise_if_blocked(settings)
     with _open_working_and_build(settings, build) as con:
         result = segments.extract_segments(con, settings.extracts, settings.as_of, build.fingerprint)
     log.info(

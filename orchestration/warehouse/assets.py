@@ -140,7 +140,9 @@ def dbt_models_of(manifest: Path) -> dg.AssetsDefinition:
                     asset_key=key,
                     metadata={"skipped": "same inputs as the last build"},
                     check_results=[
-                        dg.AssetCheckResult(check_name=spec.name, passed=True, metadata={"skipped": "same build"})
+                        dg.AssetCheckResult(
+                            asset_key=key, check_name=spec.name, passed=True, metadata={"skipped": "same build"}
+                        )
                         for spec in context.assets_def.check_specs
                         if spec.asset_key == key and spec.blocking and spec.key in context.selected_asset_check_keys
                     ],
@@ -173,13 +175,19 @@ def _run_dbt(context: dg.AssetExecutionContext, warehouse: Warehouse, build: Bui
     settings.logs.mkdir(parents=True, exist_ok=True)
     log_file = settings.logs / f"dbt-{context.run_id}.log"
     done, said_at = 0, started
-    with log_file.open("w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
-        for event in invocation.stream():
-            yield event
-            done += 1
-            if time.perf_counter() - said_at > _PROGRESS_SECONDS:
-                log.info("dbt: %s models, seeds and checks done", done)
-                said_at = time.perf_counter()
+    try:
+        with log_file.open("w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+            for event in invocation.stream():
+                yield event
+                done += 1
+                if time.perf_counter() - said_at > _PROGRESS_SECONDS:
+                    log.info("dbt: %s models, seeds and checks done", done)
+                    said_at = time.perf_counter()
+    finally:
+        # a run that is cancelled or fails on the way leaves no child behind that holds the lock
+        if invocation.process.poll() is None:
+            invocation.process.kill()
+            invocation.process.wait()
     if invocation.process.wait() != 0:
         raise BarometerError(
             "dbt failed; the published file stays as it was.\n" + "\n".join(_failures(log_file)),

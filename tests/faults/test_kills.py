@@ -1,8 +1,8 @@
 """Runs that are killed, runs side by side, and a run that may not write extracts: the real pipeline, from its command.
 
-Runs cost seconds each, so they are shared: one copy of the repository, in which a truncated file of consents first
-stops the extracts and is then acknowledged; from that state on, one data folder is killed again and again while
-another goes its way undisturbed, with two runs at once.
+Runs cost many seconds each, so they are shared. In a copy of the repository a truncated file of consents stops the
+extracts of a first day. It is acknowledged; on the second day one data folder is killed again and again while a copy of
+it goes its way undisturbed, with two runs at once.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -48,16 +49,16 @@ class Run:
     def output(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def wait(self, seconds: float = 240) -> int:
+    def wait(self, seconds: float = 600) -> int:
         return self.process.wait(seconds)
 
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 120) -> None:
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 600) -> None:
         """Wait until the condition holds, while the run lives."""
         deadline = time.monotonic() + seconds
         while not condition():
             assert self.process.poll() is None, f"the run ended before its time:\n{self.output()}"
             assert time.monotonic() < deadline, f"nothing to see after {seconds} s:\n{self.output()}"
-            time.sleep(0.005)
+            time.sleep(0.01)
 
     def kill(self) -> list[int]:
         """End it with SIGKILL; return the numbers of its children."""
@@ -173,7 +174,8 @@ def whole_build(published: Path) -> str:
     with duckdb.connect(str(published), read_only=True) as con:
         dates = con.execute(
             "select as_of from marts.build_info union all (select distinct as_of from marts.user_360) "
-            "union all (select distinct as_of from marts.rfm) union all (select distinct as_of from marts.user_segments)"
+            "union all (select distinct as_of from marts.rfm) "
+            "union all (select distinct as_of from marts.user_segments)"
         ).fetchall()
     assert len(dates) == 4
     assert len(set(dates)) == 1
@@ -188,7 +190,7 @@ def reading(published: Path) -> Iterator[list[str]]:
     stop = threading.Event()
 
     def read() -> None:
-        while not stop.wait(0.1):
+        while not stop.wait(0.4):
             try:
                 seen.append(whole_build(published))
             except BaseException as error:
@@ -241,14 +243,6 @@ def blocked(folder: Folder) -> tuple[Run, set[str]]:
     }
 
 
-@pytest.fixture(scope="module")
-def lifted(blocked: tuple[Run, set[str]], folder: Folder) -> Run:
-    """The second run, after somebody has acknowledged the file."""
-    with (folder.repository / "dbt_project" / "seeds" / "acknowledged_rejects.csv").open("a") as seed:
-        seed.write(f"consents,{digest(folder.landing / TRUNCATED)},,delivered again\n")
-    return folder.run(FIRST, SECOND)
-
-
 @dataclass
 class Killed:
     """What was seen when a run was killed."""
@@ -257,7 +251,6 @@ class Killed:
     orphans: list[int]
     seconds_of_orphans: float
     published: str
-    is_next_waiting: bool = False
 
 
 @dataclass
@@ -266,10 +259,10 @@ class Outcome:
 
     undisturbed: Folder
     killed: Folder
+    first_landing: Path
     kills: list[Killed]
     before: str
     dates_read: list[str]
-    started_after_kills: list[float]
 
 
 def kill(folder: Folder, moment: str, condition: Callable[[Run], Callable[[], bool]]) -> Killed:
@@ -283,12 +276,23 @@ def kill(folder: Folder, moment: str, condition: Callable[[Run], Callable[[], bo
 
 
 @pytest.fixture(scope="module")
-def outcome(lifted: Run, folder: Folder, landings: tuple[Path, Path]) -> Outcome:
-    """One folder killed at every stage and run again; beside it two runs at once in another."""
-    assert lifted.process.returncode == 0, lifted.output()
+def outcome(blocked: tuple[Run, set[str]], folder: Folder, landings: tuple[Path, Path]) -> Iterator[Outcome]:
+    """The file is acknowledged. One folder is killed at every stage and run again; beside it two runs at once."""
+    with (folder.repository / "dbt_project" / "seeds" / "acknowledged_rejects.csv").open("a") as seed:
+        seed.write(f"consents,{digest(folder.landing / TRUNCATED)},,delivered again\n")
     killed, undisturbed = folder.copy("killed", landings[1]), folder.copy("undisturbed", landings[1])
+    try:
+        yield go_through_kills(killed, undisturbed, landings[0])
+    finally:
+        for run in (*killed.runs, *undisturbed.runs):
+            if run.process.poll() is None:
+                run.kill()
+
+
+def go_through_kills(killed: Folder, undisturbed: Folder, first_landing: Path) -> Outcome:
     before = digest(killed.published)
     temporary = killed.published.with_name(".barometer.duckdb.tmp")
+    log_of_changes = killed.data / "warehouse" / "working.duckdb.wal"
     half_written = killed.data / "extracts" / f".{SECOND}.tmp"
     logs = killed.data / "logs"
     old_logs = set(logs.iterdir())
@@ -302,8 +306,13 @@ def outcome(lifted: Run, folder: Folder, landings: tuple[Path, Path]) -> Outcome
             run.wait_for(lambda run=run: "waiting up to" in run.output())  # type: ignore[misc]
     with reading(killed.published) as dates_read:
         kills = [
-            kill(killed, "loading", lambda run: lambda: "2 of" in run.output() or "events: " in run.output()),
-            kill(killed, "building", lambda run: lambda: "model build.marts.user_360" in new_log()),
+            # a first file is loaded, others are not
+            kill(killed, "loading", lambda run: lambda: " Loading " in run.output() and log_of_changes.exists()),
+            kill(
+                killed,
+                "building",
+                lambda run: lambda: "OK created" in new_log() and ".int_user_orders_daily " in new_log(),
+            ),
             kill(killed, "publishing", lambda run: temporary.exists),
             kill(killed, "extracting", lambda run: half_written.exists),
         ]
@@ -311,11 +320,7 @@ def outcome(lifted: Run, folder: Folder, landings: tuple[Path, Path]) -> Outcome
     assert last.process.returncode == 0, last.output()
     for run in pair:
         run.wait()
-    started = [
-        next(float(line.split()[0]) for line in run.output().splitlines() if " Loading " in line)
-        for run in killed.runs[1:]
-    ]
-    return Outcome(undisturbed, killed, kills, before, dates_read, started)
+    return Outcome(undisturbed, killed, first_landing, kills, before, dates_read)
 
 
 # a file that may hide a wish to be left alone
@@ -338,11 +343,10 @@ def test_a_truncated_file_of_consents_stops_extracts_but_not_the_publication(
     assert "Traceback" not in output
 
 
-def test_an_acknowledged_file_stops_nothing(lifted: Run, folder: Folder) -> None:
-    assert lifted.process.returncode == 0, lifted.output()
-    assert whole_build(folder.published) == FIRST
-    assert (folder.data / "extracts" / FIRST / "engagement" / "engaged.csv").stat().st_size > 100
-    assert folder.statuses() == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS]
+def test_an_acknowledged_file_stops_nothing(outcome: Outcome) -> None:
+    extracts = outcome.undisturbed.data / "extracts"
+    assert [path.name for path in extracts.iterdir()] == [SECOND]
+    assert (extracts / SECOND / "engagement" / "engaged.csv").stat().st_size > 100
 
 
 # two at once
@@ -351,7 +355,8 @@ def test_an_acknowledged_file_stops_nothing(lifted: Run, folder: Folder) -> None
 def test_of_two_runs_at_once_one_waits_and_both_succeed(outcome: Outcome) -> None:
     outputs = [run.output() for run in outcome.undisturbed.runs]
     assert [run.process.returncode for run in outcome.undisturbed.runs] == [0, 0], outputs
-    assert [output.count("Another run is writing") for output in outputs] == [1, 1]
+    waiting = f"Another run is writing to {outcome.undisturbed.data / 'warehouse'};"
+    assert [output.count(waiting) for output in outputs] == [1, 1]
     assert sorted("dbt: nothing changed" in output for output in outputs) == [False, True]
     assert whole_build(outcome.undisturbed.published) == SECOND
 
@@ -361,7 +366,11 @@ def test_of_two_runs_at_once_one_waits_and_both_succeed(outcome: Outcome) -> Non
 
 def test_it_was_killed_where_it_should_be(outcome: Outcome) -> None:
     outputs = [run.output() for run in outcome.killed.runs]
-    assert "dbt: building" not in outputs[0]
+    assert "Loaded" not in outputs[0]
+    new_files = [int(found) for output in outputs[1:] for found in re.findall(r"rows of (\d+) new files", output)]
+    of_that_day = len(list(outcome.killed.landing.rglob("*.*"))) - len(list(outcome.first_landing.rglob("*.*")))
+    assert 0 < new_files[0] < of_that_day
+    assert new_files[1:] == [0, 0, 0]
     assert "dbt: building" in outputs[1]
     assert "Published" not in outputs[1]
     assert "Published" not in outputs[2]
@@ -374,7 +383,7 @@ def test_it_was_killed_where_it_should_be(outcome: Outcome) -> None:
 def test_the_dbt_child_is_gone_within_seconds(outcome: Outcome) -> None:
     orphans = {kill.moment: (len(kill.orphans), kill.seconds_of_orphans) for kill in outcome.kills}
     assert orphans["building"][0] >= 1
-    assert all(seconds < 3 for _, seconds in orphans.values()), orphans
+    assert all(seconds < 10 for _, seconds in orphans.values()), orphans
 
 
 def test_the_published_file_of_before_stays_until_the_new_one_is_whole(outcome: Outcome) -> None:
@@ -386,9 +395,8 @@ def test_the_published_file_of_before_stays_until_the_new_one_is_whole(outcome: 
 
 
 def test_the_next_run_starts_at_once(outcome: Outcome) -> None:
-    assert len(outcome.started_after_kills) == 4
-    assert not any("Another run" in run.output() for run in outcome.killed.runs)
-    assert max(outcome.started_after_kills) < 30
+    # whoever has to wait for the lock says so
+    assert not any("Another run is writing" in run.output() for run in outcome.killed.runs)
 
 
 def test_the_killed_folder_ends_where_the_undisturbed_one_does(outcome: Outcome) -> None:
@@ -402,5 +410,5 @@ def test_the_killed_folder_ends_where_the_undisturbed_one_does(outcome: Outcome)
 
 def test_killed_runs_are_marked_as_failed(outcome: Outcome) -> None:
     failed, success = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS
-    assert outcome.killed.statuses() == [failed, success, *[failed] * len(outcome.kills), success]
-    assert outcome.undisturbed.statuses() == [failed, success, success, success]
+    assert outcome.killed.statuses() == [failed, *[failed] * len(outcome.kills), success]
+    assert outcome.undisturbed.statuses() == [failed, success, success]

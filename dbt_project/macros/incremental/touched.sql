@@ -2,7 +2,8 @@
     The incremental rule. Every incremental model M has a companion table that lists the keys which rows loaded since
     M's own watermark touch. M selects the new rows of exactly these keys; this strategy deletes the touched keys and
     inserts the new rows, and a hook of the same transaction moves the watermark. So a run that dies between two
-    models loses no touch, and a key whose rows are gone upstream loses them here too.
+    models loses no touch, and a key whose rows are gone upstream loses them here too. The companion has a watermark of
+    its own: a model never claims to hold what its companion did not list.
 #}
 
 {% macro get_incremental_touched_sql(arg_dict) -%}
@@ -21,10 +22,24 @@
 
 
 {% macro move_watermark(model_name) -%}
-    {#- To be a post-hook of the model's transaction: everything loaded so far is in the model now. -#}
+    {#-
+        To be a post-hook of the model's transaction: what the model holds now. That is everything loaded so far, or
+        less where a model that it reads lags behind, as when somebody materialises one asset alone.
+    -#}
+    {%- set parents = [] -%}
+    {%- for parent in model.depends_on.nodes -%}{%- do parents.append("'" ~ parent.split('.')[-1] ~ "'") -%}{%- endfor %}
     delete from {{ source('control', 'watermarks').render() }} where model_name = '{{ model_name }}';
     insert into {{ source('control', 'watermarks').render() }}
-    select '{{ model_name }}', max_load_id from {{ source('control', 'run_context') }}
+    select
+        '{{ model_name }}',
+        coalesce(
+            least(max_load_id, (
+                select min(load_id) from {{ source('control', 'watermarks').render() }}
+                where model_name in ({{ (parents or ["''"]) | join(', ') }})
+            )),
+            max_load_id
+        )
+    from {{ source('control', 'run_context') }}
 {%- endmacro %}
 
 

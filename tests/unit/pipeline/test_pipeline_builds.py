@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from pathlib import Path
 
 import duckdb
 import pytest
 
 from orchestration.landing.schema import create_raw_schema
+from orchestration.settings import Settings
 from orchestration.warehouse import build_state
+from orchestration.warehouse.assets import Build, build_of, is_built
+from orchestration.warehouse.dbt import dbt_environment
+from orchestration.warehouse.files import open_duckdb
 from orchestration.warehouse.prepare import (
     BACKFILL,
     INTRADAY,
@@ -108,3 +113,58 @@ def test_the_ledger_fingerprint_follows_the_loader(con: duckdb.DuckDBPyConnectio
     assert ledger_fingerprint(con) == before
     con.execute(change)
     assert ledger_fingerprint(con) != before
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = Settings(tmp_path / "landing", tmp_path / "data", YESTERDAY, TODAY, hash_key="a key")
+    with open_duckdb(settings.working_file) as con:
+        create_raw_schema(con)
+        create_control_schema(con)
+    return settings
+
+
+def test_a_build_is_there_only_with_the_addresses_of_its_date(settings: Settings) -> None:
+    """A backfill, or a killed run of the next date, leaves the addresses of another date in the working file."""
+    build = build_of(settings)
+    assert not is_built(settings, build)
+    with open_duckdb(build.file) as con:
+        build_state.store_fingerprint(con, build.fingerprint)
+    assert not is_built(settings, build)
+    with open_duckdb(settings.working_file) as con:
+        build_state.store_fingerprint(con, build.fingerprint, "control")
+    assert is_built(settings, build)
+    with open_duckdb(settings.working_file) as con:
+        build_state.store_fingerprint(con, "of another date", "control")
+    assert not is_built(settings, build)
+
+
+def test_a_backfill_has_a_file_of_its_own(settings: Settings) -> None:
+    nightly = build_of(settings)
+    with open_duckdb(settings.build_file) as con:
+        con.execute("insert into history.built_dates values (?, true, null)", [YESTERDAY])
+    backfill = build_of(Settings(settings.landing, settings.data, MAY, TODAY))
+    assert (nightly.kind, nightly.file) == (NIGHTLY, settings.build_file)
+    assert (backfill.kind, backfill.file) == (BACKFILL, settings.warehouse / "backfill" / "2024-05-31.duckdb")
+    assert backfill.fingerprint != nightly.fingerprint
+
+
+def test_a_new_hash_key_asks_for_a_new_build_where_ids_are_hashed(settings: Settings) -> None:
+    def fingerprint(mode: str, key: str) -> str:
+        given = Settings(settings.landing, settings.data, YESTERDAY, TODAY, hash_key=key)
+        given.__dict__["policy"] = {**settings.policy, "user_id_is_address": mode}
+        return build_of(given).fingerprint
+
+    assert fingerprint("stop", "one") == fingerprint("stop", "two")
+    assert fingerprint("hash", "one") != fingerprint("hash", "two")
+
+
+def test_dbt_sees_the_same_paths_whatever_the_data_folder(tmp_path: Path) -> None:
+    """It would parse everything again where they differ."""
+    seen = []
+    for name in ("one", "two"):
+        given = Settings(tmp_path, tmp_path / name, YESTERDAY, TODAY)
+        environment = dbt_environment(given, Build(NIGHTLY, given.build_file, "").file, tmp_path / "target")
+        seen.append({key: value for key, value in environment.items() if key.startswith("BAROMETER_")})
+    assert seen[0] == seen[1]
+    assert seen[0]["BAROMETER_WORKING_FILE"] == "working.duckdb"

@@ -30,10 +30,10 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def add_run(instance: dg.DagsterInstance, status: Status, pid: int | None, holds_lock: bool = False) -> str:
-    tags = {} if pid is None else {"barometer/pid": str(pid)}
-    if holds_lock:
-        tags["barometer/lock"] = "held"
+def add_run(instance: dg.DagsterInstance, status: Status, pid: int | None, lock: str | None = None) -> str:
+    tags = {"barometer/pid": str(pid)} if pid else {}
+    if lock:
+        tags["barometer/lock"] = lock
     return instance.add_run(dg.DagsterRun(job_name="daily", status=status, tags=tags)).run_id
 
 
@@ -44,31 +44,34 @@ def status_of(instance: dg.DagsterInstance, run_id: str) -> Status:
 
 
 @pytest.mark.parametrize("status", [Status.STARTING, Status.STARTED, Status.CANCELING])
-@pytest.mark.parametrize("holds_lock", [False, True])
+@pytest.mark.parametrize("lock", [None, "held", "released"])
 def test_an_unfinished_run_of_a_dead_process_has_failed(
-    instance: dg.DagsterInstance, dead: int, status: Status, holds_lock: bool
+    instance: dg.DagsterInstance, dead: int, status: Status, lock: str | None
 ) -> None:
-    run_id = add_run(instance, status, dead, holds_lock)
+    run_id = add_run(instance, status, dead, lock)
     assert clear_killed_runs(instance, "mine") == [run_id]
     assert status_of(instance, run_id) == Status.FAILURE
     assert clear_killed_runs(instance, "mine") == []
 
 
-def test_a_run_that_held_the_lock_is_gone_though_its_number_lives_again(instance: dg.DagsterInstance) -> None:
-    run_id = add_run(instance, Status.STARTED, ALIVE, holds_lock=True)
+def test_a_run_that_never_let_go_of_the_lock_is_gone_whatever_its_number(
+    instance: dg.DagsterInstance,
+) -> None:
+    run_id = add_run(instance, Status.STARTED, ALIVE, "held")
     assert clear_killed_runs(instance, "mine") == [run_id]
     assert status_of(instance, run_id) == Status.FAILURE
 
 
-def test_waiting_finished_and_foreign_runs_stay_as_they_are(instance: dg.DagsterInstance, dead: int) -> None:
+def test_waiting_ending_finished_and_foreign_runs_stay_as_they_are(instance: dg.DagsterInstance, dead: int) -> None:
     runs = {
         add_run(instance, Status.STARTED, ALIVE): Status.STARTED,
+        add_run(instance, Status.STARTED, ALIVE, "released"): Status.STARTED,
         add_run(instance, Status.SUCCESS, dead): Status.SUCCESS,
         add_run(instance, Status.FAILURE, dead): Status.FAILURE,
         add_run(instance, Status.NOT_STARTED, None): Status.NOT_STARTED,
         add_run(instance, Status.STARTED, None): Status.STARTED,
     }
-    mine = add_run(instance, Status.STARTED, dead, holds_lock=True)
+    mine = add_run(instance, Status.STARTED, dead, "held")
     assert clear_killed_runs(instance, mine) == []
     for run_id, status in {**runs, mine: Status.STARTED}.items():
         assert status_of(instance, run_id) == status
