@@ -11,12 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.errors import BarometerError
-from orchestration.settings import ROOT, Settings, settings_from_environment
+from orchestration.settings import ROOT, SAMPLE_MARK, Settings, settings_from_environment
 from orchestration.warehouse.project import ensure_manifest
 
 if TYPE_CHECKING:
@@ -60,7 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run", parents=[common], help="run the job daily and print a summary (on the sample unless told otherwise)"
     )
-    run.add_argument("--as-of", metavar="DATE", help="the date to build, like 2026-06-30 (default: yesterday)")
+    run.add_argument(
+        "--as-of",
+        metavar="DATE",
+        type=_date,
+        help="the date to build (default: yesterday)",
+    )
     run.set_defaults(command=_run)
     parse = commands.add_parser("parse", parents=[common], help="parse the dbt project for Dagster")
     parse.set_defaults(command=lambda options: ensure_manifest(settings_from_environment()))
@@ -68,6 +74,13 @@ def _parser() -> argparse.ArgumentParser:
     dev.add_argument("--port", default="3000", help="port of the UI (default: 3000)")
     dev.set_defaults(command=_dev)
     return parser
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date; write it like 2026-06-30") from None
 
 
 def _show_progress() -> None:
@@ -90,7 +103,7 @@ def _use_sample_unless_told() -> None:
     """Without BAROMETER_LANDING the committed sample is the landing folder, and its last day the date."""
     if os.environ.get("BAROMETER_LANDING"):
         return
-    sample = json.loads((SAMPLE / "_sample.json").read_text(encoding="utf-8"))
+    sample = json.loads((SAMPLE / SAMPLE_MARK).read_text(encoding="utf-8"))
     os.environ["BAROMETER_LANDING"] = str(SAMPLE)
     os.environ.setdefault("BAROMETER_AS_OF", sample["as_of"])
     os.environ.setdefault("BAROMETER_TODAY", sample["plan_date"])
@@ -99,8 +112,14 @@ def _use_sample_unless_told() -> None:
 
 def prepare_dagster_home(settings: Settings) -> None:
     """Point Dagster at its folder below the data folder, with the settings of the project."""
-    settings.dagster_home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(Path(__file__).parent / "dagster.yaml", settings.dagster_home / "dagster.yaml")
+    try:
+        settings.dagster_home.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(__file__).parent / "dagster.yaml", settings.dagster_home / "dagster.yaml")
+    except OSError as error:
+        raise BarometerError(
+            f"{settings.data} can't be written to: {error.strerror}.",
+            "Set BAROMETER_DATA to a folder that this user may write to.",
+        ) from error
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 
@@ -108,13 +127,9 @@ def prepare_dagster_home(settings: Settings) -> None:
 def _run(options: argparse.Namespace) -> None:
     _use_sample_unless_told()
     if options.as_of:
-        os.environ["BAROMETER_AS_OF"] = options.as_of
+        os.environ["BAROMETER_AS_OF"] = options.as_of.isoformat()
     settings = settings_from_environment()
-    if not settings.landing.is_dir():
-        raise BarometerError(
-            f"There is no folder {settings.landing}.",
-            "Put the raw files there (data/README.md says how), or set BAROMETER_LANDING to where they are.",
-        )
+    settings.require_landing()
     prepare_dagster_home(settings)
     _log.info("Barometer as of %s, into %s", settings.as_of, settings.data)
     # dbt parses in a child while this process imports Dagster

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from orchestration.landing.load import LoadSettings
 ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = ROOT / "dbt_project"
 TARGETS = ("duckdb", "spark")
+#: A landing folder with this file is the committed sample; it names the dates that fit it.
+SAMPLE_MARK = "_sample.json"
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,14 @@ class Settings:
     def plan_date(self) -> date:
         """The date that may be contacted on: the day after as_of."""
         return self.as_of + timedelta(days=1)
+
+    def require_landing(self) -> None:
+        """Raise BarometerError without a landing folder: a mount that is away must not look like a quiet day."""
+        if not self.landing.is_dir():
+            raise BarometerError(
+                f"There is no folder {self.landing}.",
+                "Put the raw files there (data/README.md says how), or set BAROMETER_LANDING to where they are.",
+            )
 
     @cached_property
     def policy(self) -> Mapping[str, Any]:
@@ -139,6 +150,6 @@ def _seconds(env: Mapping[str, str], name: str) -> float | None:
         seconds = float(value)
     except ValueError:
         raise BarometerError(f"{name} is {value!r}, which is no number of seconds.", "Write it like 60.") from None
-    if seconds < 0:
-        raise BarometerError(f"{name} is negative.", "Write it like 60.")
+    if seconds < 0 or not math.isfinite(seconds):
+        raise BarometerError(f"{name} is {value}.", "Write it like 60.")
     return seconds

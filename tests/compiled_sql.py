@@ -193,6 +193,7 @@ class World:
     def __init__(self, compiled: Compiled, seeds: Mapping[str, list[dict[str, Any]]] | None = None) -> None:
         """Make the empty tables and fill the seeds; ``seeds`` replaces the rows of those it names."""
         self._compiled = compiled
+        self._companions = {model.touched_by for model in compiled.models}
         self.con = duckdb.connect(":memory:")
         self.con.execute("set TimeZone = 'UTC'; set threads = 1")
         for database in ("working", "build"):
@@ -227,28 +228,39 @@ class World:
         settings = load_settings(self._compiled.variables, settle_seconds=0)
         load_landing(self.con, landing, settings, lambda: datetime.now(UTC).replace(tzinfo=None), lambda _: None)
 
-    def build(self, as_of: date, is_full: bool = False) -> None:
-        """Run every model as of a date: incremental ones in that form, unless they are new or ``is_full``."""
+    def build(self, as_of: date, is_full: bool = False, only: Sequence[str] | None = None) -> None:
+        """Run every model, or ``only`` some, as of a date: incremental ones in that form, unless new or ``is_full``."""
         prepare.write_run_context(self.con, prepare.RunContext(as_of, True, datetime(2020, 1, 1)))
         for model in self._compiled.models:
+            if only is not None and model.name not in only:
+                continue
             if model.materialized == "incremental":
                 self._build_incremental(model, is_full)
             else:
                 kind = "view" if model.materialized == "view" else "table"
                 self.con.execute(f"create or replace {kind} {model.relation} as {model.full_sql}")
+            if model.materialized == "incremental" or model.name in self._companions:
+                self._move_watermark(model)
 
     def _build_incremental(self, model: Model, is_full: bool) -> None:
         exists = self.con.execute("select 1 from control.watermarks where model_name = ?", [model.name]).fetchone()
         if is_full or not exists:
             self.con.execute(f"create or replace table {model.relation} as {model.full_sql}")
-        else:
-            touched = self._compiled.relations[str(model.touched_by)]
-            keys = " and ".join(f"target.{key} = touched.{key}" for key in model.touched_keys)
-            self.con.execute(f"create or replace temp table new_rows as {model.incremental_sql}")
-            self.con.execute(f"delete from {model.relation} as target using {touched} as touched where {keys}")
-            self.con.execute(f"insert into {model.relation} by name select * from new_rows")
+            return
+        touched = self._compiled.relations[str(model.touched_by)]
+        keys = " and ".join(f"target.{key} = touched.{key}" for key in model.touched_keys)
+        self.con.execute(f"create or replace temp table new_rows as {model.incremental_sql}")
+        self.con.execute(f"delete from {model.relation} as target using {touched} as touched where {keys}")
+        self.con.execute(f"insert into {model.relation} by name select * from new_rows")
+
+    def _move_watermark(self, model: Model) -> None:
+        """Do as the macro move_watermark: everything loaded, or less where a model that this one reads lags behind."""
         self.con.execute("delete from control.watermarks where model_name = ?", [model.name])
-        self.con.execute("insert into control.watermarks select ?, max_load_id from control.run_context", [model.name])
+        self.con.execute(
+            "insert into control.watermarks select ?, coalesce(least(max_load_id, (select min(load_id) "
+            "from control.watermarks where list_contains(?, model_name))), max_load_id) from control.run_context",
+            [model.name, model.parents],
+        )
 
     def rows(self, model: str, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Return the rows of a model as dicts, in no particular order."""

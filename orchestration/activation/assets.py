@@ -46,6 +46,8 @@ def nothing_hides_a_wish_to_be_left_alone(warehouse: Warehouse) -> dg.AssetCheck
     try:
         raise_if_blocked(warehouse.settings)
     except BarometerError as error:
+        # what an earlier run of this date wrote may hold somebody who has said no since
+        segments.remove_extracts(warehouse.settings.extracts, warehouse.settings.as_of)
         return dg.AssetCheckResult(passed=False, metadata={"what_to_do": str(error)})
     return dg.AssetCheckResult(passed=True)
 

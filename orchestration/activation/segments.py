@@ -64,6 +64,11 @@ def extract_segments(con: duckdb.DuckDBPyConnection, extracts: Path, as_of: date
     return ExtractResult(folder, rows, vetoed)
 
 
+def remove_extracts(extracts: Path, as_of: date) -> None:
+    """Remove the extracts of a date, if there are any."""
+    shutil.rmtree(extracts / as_of.isoformat(), ignore_errors=True)
+
+
 def _clear_half_made(extracts: Path) -> None:
     """Remove what a killed run left: nobody else would, and it holds addresses."""
     for folder in extracts.glob(".*"):

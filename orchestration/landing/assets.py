@@ -10,7 +10,8 @@ from orchestration.landing.contract import DATASETS
 from orchestration.landing.load import load_landing
 from orchestration.landing.schema import create_raw_schema
 from orchestration.resources import Warehouse, log
-from orchestration.settings import load_settings
+from orchestration.settings import SAMPLE_MARK, load_settings
+from orchestration.warehouse import prepare
 from orchestration.warehouse.files import open_duckdb
 
 #: What the loader keeps beside the datasets.
@@ -46,9 +47,18 @@ def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
     """Load every new landing file, each in one transaction; files already loaded are skipped."""
     settings = warehouse.settings
     started = time.perf_counter()
+    settings.require_landing()
     log.info("Loading %s", settings.landing)
     with open_duckdb(settings.working_file) as con:
         create_raw_schema(con)
+        prepare.create_control_schema(con)
+        prepare.check_facts(
+            con,
+            {
+                "rows": "the sample" if (settings.landing / SAMPLE_MARK).exists() else "files of your own",
+                "business_time_zone": settings.policy["business_time_zone"],
+            },
+        )
         result = load_landing(
             con,
             settings.landing,

@@ -30,6 +30,10 @@ DUCKDB_TYPES: dict[ColumnType, str] = {
 }
 
 
+#: Datasets that tell who wants to be left alone: what is missing of them must never pass for nothing.
+PROTECTIVE = frozenset({"consents", "erasures", "message_events"})
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a dataset.

@@ -110,13 +110,16 @@ def drop_rows_of_erased_users(con: duckdb.DuckDBPyConnection, load_id: int) -> N
     """Drop everything loaded so far of erased users: what an erasure does when it arrives after the rows."""
     for dataset in OF_USERS:
         _drop(con, dataset, _rows_of_erased_users(dataset), load_id, new_rows=False)
-    drop_erased_stand_ins(con)
+    clear_erased_stand_ins(con)
 
 
-def drop_erased_stand_ins(con: duckdb.DuckDBPyConnection) -> None:
-    """Drop the stand-ins of erased users: a user who comes back starts with a new consent."""
+def clear_erased_stand_ins(con: duckdb.DuckDBPyConnection) -> None:
+    """Void the stand-ins of erased users: a user who comes back starts with a new consent.
+
+    The row stays without its user, so that the rejected consent does not look as if it named nobody.
+    """
     con.execute(
-        f"""delete from raw.consent_stand_ins s using {_ERASED_USERS} e
+        f"""update raw.consent_stand_ins as s set user_id = '', is_erased = true from {_ERASED_USERS} e
         where s.user_id = e.user_id and (s.occurred_at is null or s.occurred_at <= e.requested_at)"""
     )
 

@@ -62,6 +62,8 @@ class LandingFile:
     #: ``parquet``, ``csv`` or ``json``; None where the ending is unknown.
     format: str | None
     gzipped: bool
+    #: Why it can't be reached at all; empty where it can.
+    error: str = ""
 
     @property
     def format_name(self) -> str:
@@ -94,26 +96,52 @@ def _left_alone(name: str) -> bool:
     return name.startswith(("_", ".")) or name.lower().endswith(".tmp")
 
 
+def _file_name(path: Path, root: Path) -> str:
+    """Return a path below ``root`` as it is recorded; bytes of a name that are not UTF-8 are written as ``\\xff``."""
+    return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _unreachable(file: str, path: Path, error: str) -> LandingFile:
+    """Return what stands for a file, or a folder (``file`` ends with ``/``), that can't be reached."""
+    first, *others = file.split("/")
+    dataset = first if others or first in DATASETS else ""
+    return LandingFile(dataset, file, path, 0, 0, 0.0, None, False, error)
+
+
 def find_files(landing: Path) -> list[LandingFile]:
     """Return every file below ``landing`` that is not left alone, in the order of its path.
 
     A file that lies in no dataset's folder, that has an unknown ending, or that is a link out of the
-    landing folder comes back with ``format`` None.
+    landing folder comes back with ``format`` None; what can't be reached, with ``error``: a file or folder
+    without the rights, a dangling link, a linked folder (links to folders are not followed).
     """
     root = landing.resolve()
-    found = []
-    for folder, folders, names in os.walk(root):
+    found: list[LandingFile] = []
+
+    def note_folder(error: OSError) -> None:
+        path = Path(error.filename)
+        if path == root:
+            raise error
+        if not isinstance(error, FileNotFoundError):  # else gone meanwhile
+            found.append(_unreachable(f"{_file_name(path, root)}/", path, str(error)))
+
+    for folder, folders, names in os.walk(root, onerror=note_folder):
         folders[:] = sorted(name for name in folders if not _left_alone(name))
+        for path in (Path(folder) / name for name in folders):
+            if path.is_symlink():
+                found.append(_unreachable(f"{_file_name(path, root)}/", path, "a link to a folder is not followed"))
         for name in names:
             if _left_alone(name):
                 continue
             path = Path(folder) / name
-            file = path.relative_to(root).as_posix()
+            file = _file_name(path, root)
             try:
                 status = path.stat()
                 inside = path.resolve().is_relative_to(root)
-            except OSError:
-                continue  # gone since the folder was listed, or a dangling link
+            except OSError as error:
+                if path.is_symlink() or not isinstance(error, FileNotFoundError):  # else gone meanwhile
+                    found.append(_unreachable(file, path, str(error)))
+                continue
             if not stat.S_ISREG(status.st_mode):
                 continue
             dataset = file.split("/")[0] if "/" in file else ""
@@ -147,6 +175,8 @@ def sha256(path: Path, advance: Callable[[int], None] = lambda _: None) -> str:
 
 def _gunzip(source: Path, target: Path) -> None:
     """Unpack ``source``; a broken one is unreadable, trouble with writing ``target`` is raised."""
+    if source.stat().st_size == 0:
+        raise UnreadableFile("bad_gzip", "the file is empty")
     with target.open("wb") as out, source.open("rb") as raw:
         unpacked = gzip.GzipFile(fileobj=raw)
         while True:

@@ -37,6 +37,8 @@ Clock = Callable[[], datetime]
 #: The load_id up to which linked erasures and phone numbers are done.
 _FINISHED = "finished_load_id"
 _REPORT_SECONDS = 3.0
+#: Reason of a file that can't be reached: unlike others it holds for one run only, since rights and links change.
+_NOT_ACCESSIBLE = "not_accessible"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class LoadSettings:
     time_zone: str = "UTC"
     min_event_date: date = date(1970, 1, 1)
     settle_seconds: float = 60
+    #: Channels whose addresses are phone numbers.
+    phone_channels: frozenset[str] = frozenset({"sms", "whatsapp", "voice"})
 
     @property
     def rules(self) -> typing_sql.TypingRules:
@@ -153,12 +157,17 @@ class _Load:
         #: By path: (size, time) and SHA-256 as the ledger knows them.
         self.known_stats: set[tuple[str, int, int]] = set()
         self.known_contents: set[tuple[str, str]] = set()
+        #: Files that can't be reached: (file, error).
+        self.inaccessible: list[tuple[LandingFile, str]] = []
+        #: Files that wait, of which nothing new is known.
+        self.waiting: set[str] = set()
 
     def run(self) -> LoadResult:
         keeping.refresh_key_hashes(self.con)
         for file, content, size, modified_ns in self.con.execute(
-            """select file, sha256, bytes, modified_ns from raw.load_files
-            union all select file, sha256, bytes, modified_ns from raw.rejected_files"""
+            f"""select file, sha256, bytes, modified_ns from raw.load_files
+            union all
+            select file, sha256, bytes, modified_ns from raw.rejected_files where reason <> '{_NOT_ACCESSIBLE}'"""
         ).fetchall():
             self.known_stats.add((file, size, modified_ns))
             self.known_contents.add((file, content))
@@ -172,6 +181,7 @@ class _Load:
                 self._load_dataset(DATASETS[name], entries)
             else:
                 self._name_unknown(name, entries)
+        self._record_inaccessible()
         self._finish()
         self._sum_up(first_load)
         return self.result
@@ -184,9 +194,13 @@ class _Load:
         outcome = self.result.datasets[dataset.name] = DatasetResult(dataset.name)
         started = reported = time.perf_counter()
         for number, entry in enumerate(entries, start=1):
-            if (entry.file, entry.bytes, entry.modified_ns) in self.known_stats:
+            if entry.error:
+                self.inaccessible.append((entry, entry.error))
+                outcome.files_unreadable += 1
+            elif (entry.file, entry.bytes, entry.modified_ns) in self.known_stats:
                 outcome.files_same += 1
             elif not entry.settled(self.now(), self.settings.settle_seconds):
+                self.waiting.add(entry.file)
                 outcome.files_unsettled += 1
             else:
                 with Heartbeat(self.con, self.report, entry.file, _REPORT_SECONDS):
@@ -199,9 +213,11 @@ class _Load:
     def _load_changed(self, dataset: Dataset, entry: LandingFile, outcome: DatasetResult) -> None:
         try:
             content = sha256(entry.path)
+        except FileNotFoundError:
+            outcome.files_unsettled += 1
+            return
         except OSError as error:
-            # Not recorded: what hinders (rights, a broken disk) may be gone next time.
-            self._aside(entry, "", "not_accessible", str(error), record=False)
+            self.inaccessible.append((entry, str(error)))
             outcome.files_unreadable += 1
             return
         if (entry.file, content) in self.known_contents:
@@ -228,23 +244,41 @@ class _Load:
                 [entry.modified_ns, entry.file, content],
             )
 
-    def _aside(self, entry: LandingFile, content: str, reason: str, detail: str, record: bool = True) -> None:
+    def _aside(self, entry: LandingFile, content: str, reason: str, detail: str) -> None:
         self.result.unreadable.append((entry.file, reason, detail))
         self.report(f"{entry.file}: not loaded, {reason}: {detail[:200]}")
-        if record:
-            self.con.execute(
-                "insert into raw.rejected_files values (?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    entry.dataset,
-                    entry.file,
-                    content,
-                    entry.bytes,
-                    entry.modified_ns,
-                    reason,
-                    detail[:2000],
-                    self._utc_now(),
-                ],
-            )
+        self.con.execute(
+            "insert into raw.rejected_files values (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                entry.dataset,
+                entry.file,
+                content,
+                entry.bytes,
+                entry.modified_ns,
+                reason,
+                detail[:2000],
+                self._utc_now(),
+            ],
+        )
+
+    def _record_inaccessible(self) -> None:
+        """Put what can't be reached now in the place of what could not be reached before."""
+        before = self.con.execute("select file from raw.rejected_files where reason = ?", [_NOT_ACCESSIBLE]).fetchall()
+        if not before and not self.inaccessible:
+            return
+        self.con.execute("begin")
+        try:
+            for (file,) in before:
+                if file not in self.waiting:
+                    self.con.execute(
+                        "delete from raw.rejected_files where reason = ? and file = ?", [_NOT_ACCESSIBLE, file]
+                    )
+            for entry, error in self.inaccessible:
+                self._aside(entry, "", _NOT_ACCESSIBLE, error)
+            self.con.execute("commit")
+        except BaseException:
+            self._roll_back()
+            raise
 
     def _utc_now(self) -> datetime:
         now = self.now()
@@ -354,13 +388,13 @@ class _Load:
                 select {load_id}, {literal(dataset.name)}, {literal(entry.file)}, '{content}', * from (
                     {" union all ".join(relations)}) order by row_number"""
             )
-            protection.add_consent_stand_ins(con, dataset, judged, load_id, content)
+            protection.add_consent_stand_ins(con, dataset, judged, load_id, content, self.rules.first_instant())
         if accepted:
             self._count_bad_values(dataset, source, judged, load_id, filtered=rejected > 0)
         self._name_unknown_columns(dataset, entry, source)
         erased = erasures.drop_erased_rows_of_load(con, dataset, load_id)
         if dataset.name == "consents" and rejected:
-            erasures.drop_erased_stand_ins(con)
+            erasures.clear_erased_stand_ins(con)
         duplicate, superseded = keeping.drop_repeated(con, dataset, load_id)
         con.execute(
             "insert into raw.load_files values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -427,7 +461,7 @@ class _Load:
                 erasures.drop_linked_rows(con, last)
                 if erasures.any_erasures(con):
                     protection.drop_unused_phone_numbers(con)
-                protection.add_phone_numbers(con)
+                protection.add_phone_numbers(con, self.settings.phone_channels)
                 con.execute("delete from raw.load_meta where name = ?", [_FINISHED])
                 con.execute("insert into raw.load_meta values (?, ?)", [_FINISHED, str(last)])
             con.execute("commit")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.landing.contract import Dataset
+from orchestration.landing.contract import PROTECTIVE, Dataset
 from orchestration.landing.files import (
     UnreadableFile,
     column_name,
@@ -49,10 +49,12 @@ def no_rows() -> Source:
 def read(con: duckdb.DuckDBPyConnection, path: Path, format_: str, dataset: Dataset, scratch: Path) -> Source:
     """Read one prepared file; raises UnreadableFile or a DuckDB error where it can't be read."""
     drop_stage(con)
-    if path.stat().st_size == 0:
-        return no_rows()
     if format_ == "parquet":
         return _read_parquet(con, path, dataset)
+    if path.stat().st_size == 0:
+        if dataset.name in PROTECTIVE:
+            raise UnreadableFile("empty_file", "the file is empty, which is what an upload that failed leaves")
+        return no_rows()
     reader = _read_csv if format_ == "csv" else _read_json
     try:
         return reader(con, path, dataset)

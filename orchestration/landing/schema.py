@@ -26,7 +26,7 @@ RECORD_TABLES: dict[str, str] = {
     "unknown_columns": "dataset VARCHAR, column_name VARCHAR, first_file VARCHAR",
     "consent_stand_ins": """
         load_id BIGINT, file_sha256 VARCHAR, row_number BIGINT, user_id VARCHAR, channel VARCHAR,
-        occurred_at TIMESTAMP""",
+        occurred_at TIMESTAMP, is_erased BOOLEAN""",
     "phone_numbers": "phone VARCHAR, country VARCHAR, e164 VARCHAR",
     "erased_ids": "kind VARCHAR, id VARCHAR, user_id VARCHAR, requested_at TIMESTAMP",
     "load_meta": "name VARCHAR, value VARCHAR",

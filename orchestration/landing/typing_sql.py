@@ -20,6 +20,8 @@ _DATE = r"\d{4}-\d{2}-\d{2}"
 _UTC_TIME = _DATE + r"[T ]\d{2}:\d{2}:\d{2}(?:\.\d+)?Z?"
 _TIME = _DATE + r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?"
 _NO_SECONDS = r"^(.{16})(Z|[+-].*)?$"
+#: Every number is below 1e10 either way, so that no sum overflows the marts' DECIMAL(18,2).
+_NUMBER_RANGE = "decimal(16,6)"
 _FIRST_DAY, _LAST_DAY = "date '0001-01-01'", "date '9999-12-31'"
 
 #: Name of the function, registered by the loader, that writes JSON compactly with sorted keys.
@@ -212,7 +214,7 @@ def typed(column: Column, source: SourceColumn | None, rules: TypingRules) -> st
         case "date":
             return _date(source, rules.time_zone)
         case "number":
-            return _number(source, type_)
+            return f"({_number(source, _NUMBER_RANGE)})::{type_}"
         case "integer":
             return _integer(source)
         case "boolean":

@@ -8,6 +8,8 @@ from datetime import date, datetime, timedelta
 
 import duckdb
 
+from orchestration.errors import BarometerError
+
 #: What a run is for (DESIGN of the kinds: nightly, intraday, backfill).
 NIGHTLY, INTRADAY, BACKFILL = "nightly", "intraday", "backfill"
 
@@ -40,7 +42,25 @@ def create_control_schema(con: duckdb.DuckDBPyConnection) -> None:
     )
     con.execute("create table if not exists control.watermarks(model_name varchar, load_id bigint)")
     con.execute("create table if not exists control.model_fingerprints(model_name varchar, fingerprint varchar)")
+    con.execute("create table if not exists control.facts(name varchar, value varchar)")
     con.execute("create table if not exists control.build_state(fingerprint varchar)")
+
+
+def check_facts(con: duckdb.DuckDBPyConnection, facts: Mapping[str, str]) -> None:
+    """Remember what must stay the same for the life of a warehouse; raise BarometerError where it has changed.
+
+    A sample must not mix with a company's own rows, and times that were read in one zone stay read so.
+    """
+    stored = dict(con.execute("select name, value from control.facts").fetchall())
+    for name, value in facts.items():
+        if stored.get(name, value) != value:
+            raise BarometerError(
+                f"This warehouse was filled with {name} = {stored[name]}; this run has {value}.",
+                "Set BAROMETER_DATA to another folder, or move the folder warehouse/ away: "
+                "the next run loads everything anew from the landing files.",
+            )
+        if name not in stored:
+            con.execute("insert into control.facts values (?, ?)", [name, value])
 
 
 def write_run_context(con: duckdb.DuckDBPyConnection, context: RunContext) -> None:

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,7 +58,7 @@ class Run:
         while not condition():
             assert self.process.poll() is None, f"the run ended before its time:\n{self.output()}"
             assert time.monotonic() < deadline, f"nothing to see after {seconds} s:\n{self.output()}"
-            time.sleep(0.01)
+            time.sleep(0.02)
 
     def kill(self) -> list[int]:
         """End it with SIGKILL; return the numbers of its children."""
@@ -190,7 +190,7 @@ def reading(published: Path) -> Iterator[list[str]]:
     stop = threading.Event()
 
     def read() -> None:
-        while not stop.wait(0.4):
+        while not stop.wait(0.5):
             try:
                 seen.append(whole_build(published))
             except BaseException as error:
@@ -265,13 +265,30 @@ class Outcome:
     dates_read: list[str]
 
 
-def kill(folder: Folder, moment: str, condition: Callable[[Run], Callable[[], bool]]) -> Killed:
+def waiting(folder: Folder) -> str:
+    """What a run says that waits for another."""
+    return f"Another run is writing to {folder.data / 'warehouse'};"
+
+
+def grows(path: Path) -> Callable[[], bool]:
+    """Tells whether a file is larger than when it was first seen with something in it."""
+    sizes: list[int] = []
+
+    def check() -> bool:
+        with suppress(FileNotFoundError):
+            sizes.extend({path.stat().st_size} - {0})
+        return bool(sizes) and sizes[-1] > sizes[0]
+
+    return check
+
+
+def kill(folder: Folder, moment: str, condition: Callable[[], bool]) -> Killed:
     run = folder.start(SECOND, THIRD)
-    run.wait_for(condition(run))
+    run.wait_for(condition)
     orphans = run.kill()
     started = time.monotonic()
     while any(is_alive(pid) for pid in orphans) and time.monotonic() < started + 30:
-        time.sleep(0.01)
+        time.sleep(0.02)
     return Killed(moment, orphans, time.monotonic() - started, digest(folder.published))
 
 
@@ -293,7 +310,6 @@ def go_through_kills(killed: Folder, undisturbed: Folder, first_landing: Path) -
     before = digest(killed.published)
     temporary = killed.published.with_name(".barometer.duckdb.tmp")
     log_of_changes = killed.data / "warehouse" / "working.duckdb.wal"
-    half_written = killed.data / "extracts" / f".{SECOND}.tmp"
     logs = killed.data / "logs"
     old_logs = set(logs.iterdir())
 
@@ -303,18 +319,16 @@ def go_through_kills(killed: Folder, undisturbed: Folder, first_landing: Path) -
     with warehouse_lock(undisturbed.data / "warehouse", 0, print):
         pair = [undisturbed.start(SECOND, THIRD) for _ in range(2)]
         for run in pair:
-            run.wait_for(lambda run=run: "waiting up to" in run.output())  # type: ignore[misc]
+            run.wait_for(lambda run=run: waiting(undisturbed) in run.output())  # type: ignore[misc]
     with reading(killed.published) as dates_read:
         kills = [
-            # a first file is loaded, others are not
-            kill(killed, "loading", lambda run: lambda: " Loading " in run.output() and log_of_changes.exists()),
+            kill(killed, "loading", grows(log_of_changes)),
             kill(
                 killed,
                 "building",
-                lambda run: lambda: "OK created" in new_log() and ".int_user_orders_daily " in new_log(),
+                lambda: "OK created" in new_log() and ".int_user_orders_daily " in new_log(),
             ),
-            kill(killed, "publishing", lambda run: temporary.exists),
-            kill(killed, "extracting", lambda run: half_written.exists),
+            kill(killed, "publishing", temporary.exists),
         ]
         last = killed.run(SECOND, THIRD)
     assert last.process.returncode == 0, last.output()
@@ -355,8 +369,7 @@ def test_an_acknowledged_file_stops_nothing(outcome: Outcome) -> None:
 def test_of_two_runs_at_once_one_waits_and_both_succeed(outcome: Outcome) -> None:
     outputs = [run.output() for run in outcome.undisturbed.runs]
     assert [run.process.returncode for run in outcome.undisturbed.runs] == [0, 0], outputs
-    waiting = f"Another run is writing to {outcome.undisturbed.data / 'warehouse'};"
-    assert [output.count(waiting) for output in outputs] == [1, 1]
+    assert [output.count(waiting(outcome.undisturbed)) for output in outputs] == [1, 1]
     assert sorted("dbt: nothing changed" in output for output in outputs) == [False, True]
     assert whole_build(outcome.undisturbed.published) == SECOND
 
@@ -369,14 +382,16 @@ def test_it_was_killed_where_it_should_be(outcome: Outcome) -> None:
     assert "Loaded" not in outputs[0]
     new_files = [int(found) for output in outputs[1:] for found in re.findall(r"rows of (\d+) new files", output)]
     of_that_day = len(list(outcome.killed.landing.rglob("*.*"))) - len(list(outcome.first_landing.rglob("*.*")))
-    assert 0 < new_files[0] < of_that_day
-    assert new_files[1:] == [0, 0, 0]
+    # what one file brought is there or not; at the very first none may be
+    assert 0 < new_files[0] <= of_that_day
+    assert new_files[1:] == [0, 0]
     assert "dbt: building" in outputs[1]
     assert "Published" not in outputs[1]
+    assert "checks in" in outputs[2]
     assert "Published" not in outputs[2]
-    assert "ublished" in outputs[3]
-    assert "Extracts written" not in outputs[3]
-    assert "Extracts written" in outputs[4]
+    assert "dbt: nothing changed" in outputs[3]
+    assert "Published" in outputs[3]
+    assert "Extracts written" in outputs[3]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
@@ -388,7 +403,7 @@ def test_the_dbt_child_is_gone_within_seconds(outcome: Outcome) -> None:
 
 def test_the_published_file_of_before_stays_until_the_new_one_is_whole(outcome: Outcome) -> None:
     published = {kill.moment: kill.published for kill in outcome.kills}
-    assert published["loading"] == published["building"] == outcome.before
+    assert set(published.values()) == {outcome.before}
     # the reader that opened it all the while met two whole builds, one after the other
     assert outcome.dates_read == sorted(outcome.dates_read)
     assert set(outcome.dates_read) == {FIRST, SECOND}

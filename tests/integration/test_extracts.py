@@ -21,7 +21,7 @@ from tests import compiled_sql
 AS_OF = date(2024, 6, 30)
 #: Times before the end of as_of, and after it.
 T1, T2, T3 = "2024-02-01T10:00:00Z", "2024-03-01T10:00:00Z", "2024-04-01T10:00:00Z"
-LATER, LATEST = "2024-07-01T10:00:00Z", "2024-07-02T10:00:00Z"
+LATER, LATEST = "2024-07-01T10:00:00Z", "2024-07-01T12:00:00Z"
 
 MODELS = ["int_channel_permissions", "int_channel_vetoes", "user_segments", "segment_catalog", "extract_blocks"]
 

@@ -32,3 +32,13 @@
 {% macro duckdb__list_as_text(list) -%} array_to_string({{ list }}, '|') {%- endmacro %}
 
 {% macro spark__list_as_text(list) -%} array_join({{ list }}, '|') {%- endmacro %}
+
+
+{% macro is_email(text) -%}
+    {#- One address, as anybody may write it: one @, a dot after it, nothing that separates or quotes. -#}
+    {{ adapter.dispatch('is_email', 'barometer')("trim(" ~ text ~ ")", '[^@\\s,;<>"\\x{00A0}]+@[^@\\s,;<>"\\x{00A0}]+\\.[^@\\s,;<>"\\x{00A0}]+') }}
+{%- endmacro %}
+
+{% macro duckdb__is_email(text, pattern) -%} regexp_full_match({{ text }}, '{{ pattern }}') {%- endmacro %}
+
+{% macro spark__is_email(text, pattern) -%} {{ text }} rlike r'^{{ pattern }}$' {%- endmacro %}

@@ -1,7 +1,8 @@
-{% macro user_addresses(date) -%}
+{% macro user_addresses(date, every=false) -%}
 {#-
     One row per (user_id, channel) with a usable address as of a date: the latest active one, else what the profile says.
     Phone numbers are given in E.164, the form that every provider takes; other addresses as they were written.
+    With `every`: one row per (user_id, channel, normalised_address) that the user is known to have, usable or not.
 -#}
 with
 
@@ -66,6 +67,7 @@ known_addresses as (
         ) = 1
 
 ),
+{%- if not every %}
 
 active as (
 
@@ -90,6 +92,7 @@ active as (
         )
 
 ),
+{%- endif %}
 
 from_profiles as (
 
@@ -107,6 +110,24 @@ from_profiles as (
             and profiles.country = phone_numbers.country
 
 ),
+{%- if every %}
+
+every_address as (
+
+    select user_id, channel, normalised_address from known_addresses
+
+    union
+
+    select user_id, channel, normalised_address from from_profiles where normalised_address is not null
+
+)
+
+select
+    user_id,
+    channel,
+    normalised_address
+from every_address
+{%- else %}
 
 -- what the profile says, unless that very address is known to be invalid
 fallbacks as (
@@ -157,6 +178,7 @@ qualify
         partition by user_id, channel
         order by preference, case when updated_at is null then 1 else 0 end, updated_at desc, address
     ) = 1
+{%- endif %}
 {%- endmacro %}
 
 
@@ -165,7 +187,7 @@ qualify
     case
         when {{ address_kind }} = 'phone' then {{ e164 }}
         when {{ address_kind }} <> 'email' then {{ address }}
-        when lower(trim({{ address }})) like '%_@_%._%' and trim({{ address }}) not like '% %' then lower(trim({{ address }}))
+        when {{ is_email(address) }} then lower(trim({{ address }}))
     end
 {%- endmacro %}
 

@@ -3,6 +3,11 @@
     (select as_of from {{ source('control', 'run_context') }})
 {%- endmacro %}
 
+{% macro plan_date() -%}
+    {#- The date that may be contacted on: the day after as_of. -#}
+    (select plan_date from {{ source('control', 'run_context') }})
+{%- endmacro %}
+
 {% macro end_of_time() -%} date '9999-12-31' {%- endmacro %}
 
 {% macro start_of_time() -%} date '0001-01-01' {%- endmacro %}

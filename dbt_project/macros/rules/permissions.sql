@@ -48,15 +48,18 @@ stand_ins as (
     from {{ source('raw', 'consent_stand_ins') }} as stand_ins
     inner join channels on stand_ins.channel is null or stand_ins.channel = channels.channel
     where
-        (stand_ins.occurred_at is not null and {{ business_date('stand_ins.occurred_at') }} <= {{ date }})
-        or (
-            stand_ins.occurred_at is null
-            and not exists (
-                select 1 from acknowledged
-                where
-                    acknowledged.dataset = 'consents'
-                    and acknowledged.file_sha256 = stand_ins.file_sha256
-                    and (acknowledged.row_number is null or acknowledged.row_number = stand_ins.row_number)
+        not stand_ins.is_erased
+        and (
+            (stand_ins.occurred_at is not null and {{ business_date('stand_ins.occurred_at') }} <= {{ date }})
+            or (
+                stand_ins.occurred_at is null
+                and not exists (
+                    select 1 from acknowledged
+                    where
+                        acknowledged.dataset = 'consents'
+                        and acknowledged.file_sha256 = stand_ins.file_sha256
+                        and (acknowledged.row_number is null or acknowledged.row_number = stand_ins.row_number)
+                )
             )
         )
 
@@ -144,7 +147,8 @@ grants as (
 
     select user_id, channel, max(occurred_at) as granted_at
     from consents
-    where status = 'granted'
+    -- a grant of a date still to come has not been given
+    where status = 'granted' and occurred_date <= {{ plan_date() }}
     group by user_id, channel
 
 ),

@@ -3,7 +3,7 @@ with
 
 now as (
 
-    {{ user_permissions(all_loaded(), ref('int_user_addresses_now')) }}
+    {{ user_permissions(all_loaded(), ref('int_address_holders_now')) }}
 
 ),
 

@@ -25,7 +25,15 @@ protecting as (
 
     select dataset, file, sha256 as file_sha256, cast(null as bigint) as row_number, reason
     from {{ source('raw', 'rejected_files') }}
-    where dataset in ('consents', 'erasures', 'message_events')
+    where
+        dataset in ('consents', 'erasures', 'message_events')
+        -- in a place that the contract does not know, by its name
+        or (
+            reason = 'unknown_format'
+            and (
+                lower(file) like '%consent%' or lower(file) like '%erasure%' or lower(file) like '%message%event%'
+            )
+        )
 
 )
 

@@ -1,4 +1,7 @@
 -- One row per (measure, cut): the value that splits the buyers of the window at 20, 40, 60 or 80 %.
+{%- if var('rfm_cut_policy') not in ['monthly', 'daily', 'fixed'] %}
+{{ exceptions.raise_compiler_error("The var rfm_cut_policy is '" ~ var('rfm_cut_policy') ~ "'; set it to monthly, daily or fixed in dbt_project.yml.") }}
+{%- endif %}
 {%- if var('rfm_cut_policy') == 'fixed' %}
 
 select

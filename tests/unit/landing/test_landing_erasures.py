@@ -158,7 +158,7 @@ def test_an_erased_row_makes_room_for_another_under_its_key(world, make_event):
     assert world.column("select user_id from raw.events") == ["u2"]
 
 
-def test_stand_ins_and_phone_numbers_of_erased_users_go(world):
+def test_stand_ins_of_erased_users_are_void_and_their_phone_numbers_go(world):
     world.write("consents/a.jsonl", [
         {"user_id": user, "channel": "sms", "status": "?", "occurred_at": time}
         for user, time in (("u1", BEFORE), ("u1", AFTER), ("u2", BEFORE))])  # fmt: skip
@@ -167,9 +167,10 @@ def test_stand_ins_and_phone_numbers_of_erased_users_go(world):
     assert world.one("select count(*) from raw.phone_numbers") == 1
     world.write("erasures/a.jsonl", ERASURE)
     world.load()
-    assert world.query("select user_id, row_number from raw.consent_stand_ins order by all") == [
-        ("u1", 2),
-        ("u2", 3),
+    assert world.query("select row_number, user_id, is_erased from raw.consent_stand_ins order by all") == [
+        (1, "", True),
+        (2, "u1", False),
+        (3, "u2", False),
     ]
     assert world.query("from raw.phone_numbers") == []
 

@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -160,3 +161,67 @@ def test_settings_of_the_connection_are_put_back(world):
     world.write("users/a.csv", "user_id\nu1\n")
     world.load()
     assert world.one("select current_setting('TimeZone')") == "America/New_York"
+
+
+def test_a_name_that_is_not_utf8(world):
+    path = world.write("users/a.csv", "user_id\nu1\n")
+    path.rename(Path(os.fsdecode(os.fsencode(path.parent) + b"/caf\xe9.csv")))
+    world.load()
+    assert world.query("select file, rows_accepted from raw.load_files") == [("users/caf\\xe9.csv", 1)]
+    assert world.load().datasets["users"].files_same == 1
+
+
+def not_accessible(world):
+    return world.query(
+        "select dataset, file, sha256 from raw.rejected_files where reason = 'not_accessible' order by all"
+    )
+
+
+def test_links_that_lead_nowhere_count_until_they_are_mended(world, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (world.landing / "consents").symlink_to(outside)
+    (world.landing / "erasures").symlink_to(tmp_path / "gone")
+    (world.landing / "message_events").mkdir()
+    (world.landing / "message_events" / "a.csv").symlink_to(tmp_path / "gone")
+    expected = [("consents", "consents/", ""), ("erasures", "erasures", ""),
+        ("message_events", "message_events/a.csv", "")]  # fmt: skip
+    for _ in range(2):
+        assert len(world.load().unreadable) == 3
+        assert not_accessible(world) == expected
+    for name in ("consents", "erasures", "message_events/a.csv"):
+        (world.landing / name).unlink()
+    assert world.load().unreadable == []
+    assert not_accessible(world) == []
+
+
+def test_a_folder_that_cannot_be_listed(world, monkeypatch):
+    world.write("consents/more/a.csv", "user_id\nu1\n")
+    scandir = os.scandir
+
+    def deny(path):
+        if str(path).endswith("more"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", deny)
+        world.load()
+    assert not_accessible(world) == [("consents", "consents/more/", "")]
+    world.load()
+    assert not_accessible(world) == []
+
+
+def test_a_file_that_cannot_be_opened_is_tried_again(world, monkeypatch):
+    world.write("erasures/a.csv", "user_id,requested_at\nu1,2024-01-01\n")
+
+    def deny(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("orchestration.landing.load.sha256", deny)
+        for _ in range(2):
+            world.load()
+            assert not_accessible(world) == [("erasures", "erasures/a.csv", "")]
+    assert world.load().files_loaded == 1
+    assert not_accessible(world) == []

@@ -1,5 +1,7 @@
 """Rejected consents stand for withdrawals; phone numbers come into one form."""
 
+from datetime import date
+
 GOOD = {"user_id": "u0", "channel": "sms", "status": "granted", "occurred_at": "2024-03-05T00:00:00Z"}
 
 
@@ -27,6 +29,22 @@ def test_dated_by_its_file(world):
     rejected = GOOD | {"user_id": "u2", "status": "?", "occurred_at": "2024-04-01"}
     assert stand_ins(world, GOOD, GOOD | {"user_id": "u1", "occurred_at": ""}, rejected) == [
         (2, "u1", "sms", "2024-04-01 00:00:00"), (3, "u2", "sms", "2024-04-01 00:00:00")]  # fmt: skip
+
+
+def test_a_time_before_all_times_is_none(world):
+    unset = {"status": "?", "occurred_at": "1970-01-01"}
+    world.set(min_event_date=date(2000, 1, 1))
+    assert stand_ins(
+        world,
+        GOOD | unset | {"user_id": "u1", "updated_at": "2024-06-01"},
+        GOOD | unset | {"user_id": "u2", "updated_at": "1970-01-01"},
+        GOOD,
+    ) == [(1, "u1", "sms", "2024-06-01 00:00:00"), (2, "u2", "sms", "2024-03-05 00:00:00")]
+
+
+def test_undated_where_no_time_is_in_range(world):
+    world.set(min_event_date=date(2000, 1, 1))
+    assert stand_ins(world, GOOD | {"user_id": "u1", "occurred_at": "1970-01-01"}) == [(1, "u1", "sms", None)]
 
 
 def test_undated(world):
@@ -71,6 +89,50 @@ def test_phone_numbers(world):
         ("+4915123456789", "DE", "+4915123456789"),
         ("0151 23456789", "", None),
         ("0151 23456789", "DE", "+4915123456789"),
+        ("6502530000", "", None),
+        ("6502530000", "GB", None),
         ("6502530000", "US", "+16502530000"),
         ("none", "", None),
     ]
+
+
+def address(user, number, channel="sms"):
+    return {"user_id": user, "channel": channel, "address": number, "updated_at": "2024-01-01"}
+
+
+def test_one_number_however_it_is_written(world):
+    world.write("users/a.jsonl", [{"user_id": "u1", "phone": "+4402079460018", "country": "GB"}])
+    world.write("addresses/a.jsonl", [address("u1", "020 7946 0018"), address("u2", "+999999999999")])
+    world.load()
+    assert world.query("from raw.phone_numbers order by all") == [
+        ("+4402079460018", "GB", "+442079460018"),
+        ("+999999999999", "", None),
+        ("020 7946 0018", "", None),
+        ("020 7946 0018", "GB", "+442079460018"),
+    ]
+
+
+def test_phone_numbers_are_the_same_however_files_arrive(make_world):
+    users = [{"user_id": "u1", "country": country, "updated_at": f"2024-01-0{day}"}
+        for day, country in enumerate(("GB", "DE"), start=1)]  # fmt: skip
+    files = [
+        ("addresses/a.jsonl", [address("u1", "020 7946 0018")]),
+        ("users/a.jsonl", users[:1]),
+        ("users/b.jsonl", users[1:]),
+    ]
+    together, apart = make_world(), make_world()
+    for file, rows in files:
+        together.write(file, rows)
+        apart.write(file, rows)
+        apart.load()
+    together.load()
+    numbers = together.query("from raw.phone_numbers order by all")
+    assert [country for _, country, _ in numbers] == ["", "DE", "GB"]
+    assert apart.query("from raw.phone_numbers order by all") == numbers
+
+
+def test_only_phone_channels_hold_phone_numbers(world):
+    world.set(phone_channels=frozenset({"whatsapp"}))
+    world.write("addresses/a.jsonl", [address("u1", "+4915123456789"), address("u1", "+4915123456780", "whatsapp")])
+    world.load()
+    assert world.column("select phone from raw.phone_numbers") == ["+4915123456780"]

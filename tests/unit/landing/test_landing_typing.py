@@ -264,3 +264,19 @@ def test_canonical_numbers(world):
         for n, text in enumerate(["100", "0", "-1.5", "0.000001"])
     ]
     assert world.column("select row_md5 from raw.products order by product_id") == expected
+
+
+def test_numbers_out_of_range(world):
+    order = {"user_id": "u", "ordered_at": "2024-01-01"}
+    world.write("orders/a.jsonl", [
+        order | {"order_id": "1", "gross_amount": 9999999999.99, "tax_amount": "-1e10"},
+        order | {"order_id": "2", "gross_amount": 10000000000},
+    ])  # fmt: skip
+    world.write("order_items/a.jsonl", [
+        {"order_id": "1", "line_number": 1, "product_id": "p", "quantity": "1e10", "unit_price": 1}])  # fmt: skip
+    world.load()
+    assert world.query("select order_id, gross_amount::varchar, tax_amount from raw.orders") == [
+        ("1", "9999999999.990000", None)]  # fmt: skip
+    assert world.query("select dataset, reason from raw.rejected_rows order by all") == [
+        ("order_items", "invalid_quantity"), ("orders", "invalid_gross_amount")]  # fmt: skip
+    assert world.query("select column_name, rows from raw.bad_values") == [("tax_amount", 1)]

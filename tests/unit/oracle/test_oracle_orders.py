@@ -158,9 +158,7 @@ def test_nobody_in_the_window_gives_no_cuts():
 
 def test_policies_of_cut_points():
     # By 31 May (15 days ago) a and b had bought; c buys in June.
-    world = World(
-        orders=[order(1, "a", age=20), order(2, "b", age=15), order(3, "c", age=14)], min_cut_population=2
-    )
+    world = World(orders=[order(1, "a", age=20), order(2, "b", age=15), order(3, "c", age=14)], min_cut_population=2)
     monthly = oracle.cut_points(world, D)
     assert monthly.computed_as_of == date(2024, 5, 31)
     assert monthly.cuts["recency_days"] == (Decimal("1"), Decimal("2"), Decimal("3"), Decimal("4"))
@@ -218,9 +216,7 @@ def test_repeat_measures():
 
 
 def test_ntile_gives_the_first_tiles_one_more():
-    assert ntile({u: Decimal(0) for u in "gfedcba"}) == dict(
-        zip("abcdefg", (1, 1, 2, 2, 3, 4, 5), strict=True)
-    )
+    assert ntile({u: Decimal(0) for u in "gfedcba"}) == dict(zip("abcdefg", (1, 1, 2, 2, 3, 4, 5), strict=True))
 
 
 def test_stability():

@@ -96,9 +96,7 @@ def test_a_channel_that_does_not_count_has_no_contacts():
 
 
 def test_a_bounce_of_a_later_date_is_not_known_yet():
-    world = World(
-        messages=[message(age=5)], message_events=[reaction("bounced", ago(2, "00:00"), bounce_type="hard")]
-    )
+    world = World(messages=[message(age=5)], message_events=[reaction("bounced", ago(2, "00:00"), bounce_type="hard")])
     assert oracle.contacts_as_of(world, D - timedelta(days=3))["m"].is_contact
     assert not oracle.contacts_as_of(world, D - timedelta(days=2))["m"].is_contact
     assert oracle.contacts_as_of(world, D - timedelta(days=6)) == {}
@@ -155,9 +153,7 @@ def test_contacts_since_the_latest_reaction_to_anything():
 
 
 def test_shares():
-    rows = [
-        message(name, age) for name, age in (("a", 0), ("b", 29), ("c", 30), ("d", 89), ("e", 90), ("f", 3))
-    ]
+    rows = [message(name, age) for name, age in (("a", 0), ("b", 29), ("c", 30), ("d", 89), ("e", 90), ("f", 3))]
     bounced = reaction("bounced", ago(3), "f")
     events = [reaction("opened", ago(0), "a"), reaction("clicked", ago(0), "c"), bounced]
     row = pressure(*rows, events=[*events, reaction("opened", ago(0), "e")])
@@ -216,9 +212,7 @@ def test_channels_with_an_address():
 
 
 def test_a_contact_of_90_days_gives_a_channel_a_row():
-    rows = by_channel(
-        messages=[message("a", 89), message("b", 90, channel="sms"), message("c", 2, channel="push")]
-    )
+    rows = by_channel(messages=[message("a", 89), message("b", 90, channel="sms"), message("c", 2, channel="push")])
     assert {channel for _, channel in rows} == {"in_app", "email", "push"}
     assert rows["u", "push"]["contacts_7d"] == 1
     assert rows["u", "email"]["days_since_last_contact"] == 89

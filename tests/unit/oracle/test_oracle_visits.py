@@ -62,10 +62,7 @@ def test_visits_of_a_date(events, expected):
 def test_sessions_end_at_midnight_of_the_business_time_zone():
     events = [event(at("21:50"), session_id="s"), event(at("22:10"), session_id="s")]
     assert visits(*events) == (1, 0, 1)
-    assert (
-        visits_by_user(World(events=events, time_zone="Europe/Paris"), D + timedelta(days=1))["u"].continued
-        == 1
-    )
+    assert visits_by_user(World(events=events, time_zone="Europe/Paris"), D + timedelta(days=1))["u"].continued == 1
 
 
 @pytest.mark.parametrize(
@@ -170,9 +167,7 @@ def test_a_shared_device_is_nobodys_from_the_second_link_on():
 
 
 def test_a_second_link_of_a_later_date_is_not_known_yet():
-    world = World(
-        events=[anonymous(ago(5)), anonymous(ago(1))], identities=[link("b", ago(4)), link("c", ago(3))]
-    )
+    world = World(events=[anonymous(ago(5)), anonymous(ago(1))], identities=[link("b", ago(4)), link("c", ago(3))])
     assert [user for user, _ in credited_events(world, D - timedelta(days=4))] == ["b"]
     assert [user for user, _ in credited_events(world, D)] == ["b"]
 
@@ -205,9 +200,7 @@ def test_link_back_days_are_24_hours_each():
     ],
 )
 def test_known_users(dataset, row, is_known):
-    assert oracle.users_as_of(World(**{dataset: [{"user_id": "u", **row}]}), D) == (
-        {"u"} if is_known else set()
-    )
+    assert oracle.users_as_of(World(**{dataset: [{"user_id": "u", **row}]}), D) == ({"u"} if is_known else set())
 
 
 def test_an_anonymous_event_makes_nobody_known():

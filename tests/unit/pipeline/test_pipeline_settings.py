@@ -87,4 +87,4 @@ def test_a_wrong_date_on_the_command_line(
     monkeypatch.setenv("BAROMETER_AS_OF", "2024-01-01")
     with pytest.raises(SystemExit):
         main(["run", "--as-of", "June"])
-    assert "'June', which is no date" in capfd.readouterr().err
+    assert "'June' is no date; write it like 2026-06-30" in capfd.readouterr().err

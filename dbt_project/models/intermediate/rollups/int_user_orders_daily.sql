@@ -97,7 +97,7 @@ select
     cast(sum(orders) as bigint) as orders,
     cast(sum(orders_without_value) as bigint) as orders_without_value,
     cast(sum(net_revenue) as decimal(18, 2)) as net_revenue,
-    cast(sum(items) as decimal(18, 6)) as items
+    cast(sum(items) as decimal(38, 6)) as items
 from changes
 group by user_id, order_date, known_date
 having
