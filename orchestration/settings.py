@@ -93,11 +93,13 @@ class Settings:
 
 def load_settings(policy: Mapping[str, Any], settle_seconds: float | None = None) -> LoadSettings:
     """Return what the loader needs to know of the policy; ``settle_seconds`` goes before the policy's."""
+    channels = seed_rows("channels")
     return LoadSettings(
         time_zone=policy["business_time_zone"],
         min_event_date=date.fromisoformat(policy["min_event_date"]),
         settle_seconds=policy["settle_seconds"] if settle_seconds is None else settle_seconds,
-        channels=frozenset(row["channel"] for row in seed_rows("channels")),
+        channels=frozenset(row["channel"] for row in channels),
+        phone_channels=frozenset(row["channel"] for row in channels if row["address_kind"] == "phone"),
         consent_statuses={row["synonym"].lower(): row["status"] for row in seed_rows("consent_statuses")},
     )
 

@@ -75,13 +75,9 @@ def main() -> None:
         "--out", type=Path, required=True, help="folder for the files; an older sample in it is replaced"
     )
     parser.add_argument("--users", type=int, default=defaults.users, help="number of people, at least 100")
-    parser.add_argument(
-        "--days", type=int, default=defaults.days, help="days of visits and messages, at least 30"
-    )
+    parser.add_argument("--days", type=int, default=defaults.days, help="days of visits and messages, at least 30")
     parser.add_argument("--seed", type=int, default=defaults.seed, help="another seed gives other people")
-    parser.add_argument(
-        "--last-day", type=date.fromisoformat, default=defaults.last_day, help="the last day (UTC)"
-    )
+    parser.add_argument("--last-day", type=date.fromisoformat, default=defaults.last_day, help="the last day (UTC)")
     options = parser.parse_args()
     if options.users < 100 or options.days < 30:
         parser.error("at least 100 people and 30 days are needed")

@@ -168,9 +168,7 @@ def make_orders(parameters: Parameters, people: People, visits: Visits) -> Order
     has_past = np.asarray([k.has_history for k in KINDS])[people.kind] & (span > 0)
     past = np.where(has_past, np.asarray(_PAST_ORDERS)[draws.below(len(_PAST_ORDERS), people.count)], 0)
     past_user = np.repeat(np.arange(people.count), past)
-    past_at = (
-        begins[past_user] + draws.below(span[past_user], len(past_user)) if len(past_user) else past_user
-    )
+    past_at = begins[past_user] + draws.below(span[past_user], len(past_user)) if len(past_user) else past_user
     users = np.concatenate([visits.user[online], shop_user, past_user])
     times = np.concatenate([visits.at[online] + 600, shop_at, past_at])
     made_in = np.concatenate([online, np.full(len(shop_user) + len(past_user), -1)])
@@ -266,14 +264,10 @@ def event_records(parameters: Parameters, people: People, visits: Visits, orders
     size = len(visits.at)
     story = np.where(visits.buys, _BOUGHT, draws.choose([weight for weight, _ in _STORIES], size))
     order_of = {int(visit): number for number, visit in enumerate(orders.visit) if visit >= 0}
-    favourite = np.where(
-        draws.happens(0.65, size), people.favourite[visits.user], draws.below(len(CATEGORIES), size)
-    )
+    favourite = np.where(draws.happens(0.65, size), people.favourite[visits.user], draws.below(len(CATEGORIES), size))
     item = (favourite * PRODUCTS_A_CATEGORY + draws.below(PRODUCTS_A_CATEGORY, size)).tolist()
     pace = (15 + draws.below(90, size)).tolist()
-    late = np.where(
-        draws.happens(parameters.late_share, size), DAY // 2 + draws.below(5 * DAY, size), 0
-    ).tolist()
+    late = np.where(draws.happens(parameters.late_share, size), DAY // 2 + draws.below(5 * DAY, size), 0).tolist()
     luck = draws.uniform(3, size).tolist()
     columns = (visits.user, visits.at, visits.platform, visits.logged_in, visits.stranger, story)
     records: list[Record] = []
@@ -298,9 +292,7 @@ def event_records(parameters: Parameters, people: People, visits: Visits, orders
             event = {"event_id": "", **who, "event": name, "timestamp": happened}
             if number % 4:
                 event["received_at"] = happened + 2 + late[number]
-            _describe(
-                event, item[number] if step < 3 else item[number] // 10 * 10, order_of.get(number), number
-            )
+            _describe(event, item[number] if step < 3 else item[number] // 10 * 10, order_of.get(number), number)
             records.append((happened + 2 + late[number], event))
     records.extend(_uninstalls(parameters, people, draws))
     records.sort(key=lambda record: record[0])
@@ -336,9 +328,7 @@ def _describe(event: Row, item: int, order: int | None, number: int) -> None:
 
 def _uninstalls(parameters: Parameters, people: People, draws: Draws) -> list[Record]:
     """Some people with the app take it off again."""
-    off = np.flatnonzero(
-        (people.platform > 0) & (people.visit_rate > 0) & draws.happens(0.06, people.count)
-    ).tolist()
+    off = np.flatnonzero((people.platform > 0) & (people.visit_rate > 0) & draws.happens(0.06, people.count)).tolist()
     when = draws.uniform(len(off)).tolist()
     records: list[Record] = []
     for number, luck in zip(off, when, strict=True):
@@ -346,7 +336,5 @@ def _uninstalls(parameters: Parameters, people: People, draws: Draws) -> list[Re
         at = begins + int(luck * max(parameters.end - begins, 1))
         who = {"event_id": "", "user_id": user_id(number), "platform": _PLATFORMS[people.platform[number]]}
         if at < parameters.end:
-            records.append(
-                (at, {**who, "event": "Application Uninstalled", "timestamp": at, "received_at": at})
-            )
+            records.append((at, {**who, "event": "Application Uninstalled", "timestamp": at, "received_at": at}))
     return records

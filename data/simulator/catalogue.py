@@ -72,9 +72,7 @@ def product_rows(parameters: Parameters) -> list[Record]:
         records.append((parameters.start, first))
         if number % 9 == 4:
             later = parameters.start + (20 + number) * DAY
-            records.append(
-                (parameters.start, {**first, "price": price_cents(number) / 100 + 1, "updated_at": later})
-            )
+            records.append((parameters.start, {**first, "price": price_cents(number) / 100 + 1, "updated_at": later}))
     return records
 
 
@@ -84,19 +82,13 @@ def campaigns(parameters: Parameters) -> list[Campaign]:
     for number, traffic in enumerate(TRAFFIC):
         name = traffic.name
         made.append(
-            Campaign(
-                f"{name}_news", f"News by {name}", name, "information", 0, parameters.days, number % 2 == 0
-            )
+            Campaign(f"{name}_news", f"News by {name}", name, "information", 0, parameters.days, number % 2 == 0)
         )
         first, last = 20 + 5 * number, parameters.days
-        made.append(
-            Campaign(f"{name}_offer", f"Offers by {name}", name, "sale", first, last, number % 3 == 0)
-        )
+        made.append(Campaign(f"{name}_offer", f"Offers by {name}", name, "sale", first, last, number % 3 == 0))
     for month, first in enumerate(range(0, parameters.days, 30), start=1):
         channel = CHANNELS[(0, 2, 1)[month % 3]]
-        made.append(
-            Campaign(f"season_{month}", f"Season {month}", channel, "sale", first, first + 30, month % 2 == 0)
-        )
+        made.append(Campaign(f"season_{month}", f"Season {month}", channel, "sale", first, first + 30, month % 2 == 0))
     return made
 
 
@@ -117,12 +109,8 @@ def campaign_rows(parameters: Parameters, draws: Draws) -> list[Record]:
         )
         records.append((parameters.start, record))
         if draws.happens(0.2, 1)[0]:
-            records.append(
-                (parameters.start, {**record, "name": f"{campaign.name} (revised)", "updated_at": starts})
-            )
+            records.append((parameters.start, {**record, "name": f"{campaign.name} (revised)", "updated_at": starts}))
     for name, message_class in (("order_confirmation", "transactional"), ("account_notice", "service")):
-        plain = row(
-            campaign_id=name, name=name.replace("_", " "), channel="email", message_class=message_class
-        )
+        plain = row(campaign_id=name, name=name.replace("_", " "), channel="email", message_class=message_class)
         records.append((parameters.start, plain))
     return records

@@ -177,9 +177,7 @@ def _spoil_values(tables: Tables, parameters: Parameters) -> None:
     end = parameters.end - 1
     at = parameters.end - DAY // 4
     profiles = {
-        record["user_id"]: record
-        for _, record in tables["users"]
-        if isinstance(record, dict) and "user_id" in record
+        record["user_id"]: record for _, record in tables["users"] if isinstance(record, dict) and "user_id" in record
     }
     changed = {**profiles["u00004"], "birth_date": "31/02/1990", "household_size": "three", "updated_at": at}
     tables["users"].append((end, changed))
@@ -191,6 +189,4 @@ def _spoil_values(tables: Tables, parameters: Parameters) -> None:
     tables["messages"].append((end, {**message, "message_id": "odd-1", "message_class": "gossip"}))
     bounce = {"event_id": "odd-1", "message_id": "odd-1", "event": "bounced", "occurred_at": at + 60}
     tables["message_events"].append((end, {**bounce, "bounce_type": "medium", "is_machine": "perhaps"}))
-    tables["identities"].append(
-        (end, {"anonymous_id": "web-odd", "user_id": "u00004", "linked_at": "some day"})
-    )
+    tables["identities"].append((end, {"anonymous_id": "web-odd", "user_id": "u00004", "linked_at": "some day"}))

@@ -63,9 +63,7 @@ def make_sends(parameters: Parameters, people: People) -> Sends:
                 complained[channel, user],
             )
         )
-    day_, user_, channel_, contacts, out, spam = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
-    )
+    day_, user_, channel_, contacts, out, spam = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Sends(day_, user_, channel_, contacts, out.astype(bool), spam.astype(bool))
 
 
@@ -111,10 +109,7 @@ def _running_campaigns(parameters: Parameters) -> list[list[list[Campaign]]]:
     """By channel and day, the campaigns that run."""
     every = campaigns(parameters)
     return [
-        [
-            [c for c in every if c.channel == name and c.first <= day < c.last]
-            for day in range(parameters.days)
-        ]
+        [[c for c in every if c.channel == name and c.first <= day < c.last] for day in range(parameters.days)]
         for name in CHANNELS
     ]
 
@@ -184,9 +179,7 @@ class _Log:
         waits = 120 + int(dice[4] * dice[4] * dice[4] * 3 * DAY)
         seen = dice[3] < traffic.opens * self._people.opens[user] * fade
         if seen:
-            self._react(
-                message, "read" if traffic.name in _READ_CHANNELS else "opened", sent_at + waits, late
-            )
+            self._react(message, "read" if traffic.name in _READ_CHANNELS else "opened", sent_at + waits, late)
         elif dice[3] > 0.9985 and traffic.name == "email":
             self._react(message, "clicked", sent_at + 50, late, is_machine=True)
         base = traffic.clicks if seen or not traffic.opens else 0.0
@@ -231,9 +224,7 @@ class _Log:
         """Most providers also write the withdrawal into the consents."""
         if at < self._end and luck < 0.7:
             who = {"user_id": message["user_id"], "channel": message["channel"]}
-            self._consents.append(
-                (at, row(**who, status="unsubscribed", source=message["provider"], occurred_at=at))
-            )
+            self._consents.append((at, row(**who, status="unsubscribed", source=message["provider"], occurred_at=at)))
 
     def tables(self) -> Tables:
         """Number everything in the order of time and hand it over."""

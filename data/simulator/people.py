@@ -263,9 +263,7 @@ def _addresses(parameters: Parameters, people: People, draws: Draws) -> list[Rec
         for number, code, luck in zip(has_one.tolist(), codes, fate, strict=True):
             at = int(people.created[number]) + 900
             address = str(code) if channel in ("telegram", "viber") else f"{channel}:{code:09d}"
-            active = row(
-                user_id=user_id(number), channel=channel, address=address, status="active", updated_at=at
-            )
+            active = row(user_id=user_id(number), channel=channel, address=address, status="active", updated_at=at)
             records.append((at, active))
             if luck < 0.06:
                 later = at + int((parameters.end - at) * luck * 16)
@@ -306,9 +304,7 @@ def _consents(parameters: Parameters, people: People, draws: Draws) -> list[Reco
 def _subscriptions(parameters: Parameters, people: People, draws: Draws) -> list[Record]:
     """Plans by the month and by the year; some cancelled, some over."""
     records: list[Record] = []
-    chosen = np.flatnonzero(
-        draws.happens(0.12, people.count) & (people.created < parameters.end - 30 * DAY)
-    ).tolist()
+    chosen = np.flatnonzero(draws.happens(0.12, people.count) & (people.created < parameters.end - 30 * DAY)).tolist()
     fate = draws.uniform(2, len(chosen)).tolist()
     for number, luck, timing in zip(chosen, *fate, strict=True):
         yearly = luck < 0.4

@@ -48,17 +48,13 @@ def plan_files(parameters: Parameters) -> list[FilePlan]:
         FilePlan("addresses", "addresses/addresses.jsonl.gz", last=last_day),
         FilePlan("addresses", f"{_day_folder('addresses', parameters)}/addresses.csv", first=last_day),
         FilePlan("consents", "consents/consents.parquet", last=parameters.start),
-        FilePlan(
-            "consents", "consents/consents.csv.gz", first=parameters.start, last=last_day, offset_hours=2
-        ),
+        FilePlan("consents", "consents/consents.csv.gz", first=parameters.start, last=last_day, offset_hours=2),
         FilePlan("consents", f"{_day_folder('consents', parameters)}/consents.jsonl", first=last_day),
         FilePlan("campaigns", "campaigns/campaigns.jsonl"),
         FilePlan("products", "products/products.csv", offset_hours=None),
         FilePlan("products", "products/supplier.csv.gz", is_cut_off=True),
         FilePlan("subscriptions", "subscriptions/subscriptions.parquet.gz", last=last_day),
-        FilePlan(
-            "subscriptions", f"{_day_folder('subscriptions', parameters)}/subscriptions.csv", first=last_day
-        ),
+        FilePlan("subscriptions", f"{_day_folder('subscriptions', parameters)}/subscriptions.csv", first=last_day),
         FilePlan("erasures", "erasures/erasures.csv"),
     ]
     return [
@@ -78,9 +74,7 @@ def _day_folder(dataset: str, parameters: Parameters) -> str:
     return f"{dataset}/{parameters.last_day:%Y/%m/%d}"
 
 
-def _dated(
-    dataset: str, formats: tuple[str, ...], format_of_last_day: str, parameters: Parameters
-) -> list[FilePlan]:
+def _dated(dataset: str, formats: tuple[str, ...], format_of_last_day: str, parameters: Parameters) -> list[FilePlan]:
     """A file a month, and one for the last day in a folder of its own."""
     last_day = parameters.end - DAY
     months = sorted({parameters.date_of(day).replace(day=1) for day in range(parameters.days - 1)})
@@ -210,16 +204,12 @@ def _json_text(dataset: Dataset, rows: list[Row | str], plan: FilePlan) -> str:
     return "".join(f"{row if isinstance(row, str) else encode(row)}\n" for row in typed)
 
 
-def _write_parquet(
-    connection: duckdb.DuckDBPyConnection, dataset: Dataset, rows: list[Row | str], path: Path
-) -> None:
+def _write_parquet(connection: duckdb.DuckDBPyConnection, dataset: Dataset, rows: list[Row | str], path: Path) -> None:
     """Write a typed Parquet file by way of a CSV file."""
     columns = _columns_of(dataset, rows)
     types = {name: _parquet_type(dataset, name) for name in columns}
     detour = path.with_name(f"_{path.name}.csv")
-    detour.write_text(
-        _csv_text(dataset, rows, FilePlan(dataset.name, "", offset_hours=None)), encoding="utf-8"
-    )
+    detour.write_text(_csv_text(dataset, rows, FilePlan(dataset.name, "", offset_hours=None)), encoding="utf-8")
     lists = [column.name for column in dataset.columns if column.type == "list"]
     chosen = ", ".join(
         f"""string_split("{name}", '|') as "{name}\"""" if name in lists else f'"{name}"' for name in columns

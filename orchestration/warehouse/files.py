@@ -26,6 +26,9 @@ def open_duckdb(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPy
             "the next run builds it anew from the landing files."
         )
         raise BarometerError(f"{path} can't be opened: {error}", hint) from error
+    if not read_only:
+        # addresses and names are in the working file; only the published copy is for everybody
+        path.chmod(0o600)
     try:
         con.execute("set TimeZone = 'UTC'")
         yield con

@@ -100,7 +100,8 @@ def ledger_fingerprint(con: duckdb.DuckDBPyConnection) -> str:
     """Return a text that changes whenever the loader changed anything that models read."""
     row = con.execute(
         "select (select count(*) from raw.load_files), (select coalesce(max(load_id), 0) from raw.load_files), "
-        "(select coalesce(sum(rows_erased), 0) from raw.load_files), (select count(*) from raw.rejected_files), "
+        "(select coalesce(sum(rows_erased), 0) from raw.load_files), "
+        "(select sum(hash(dataset, file, sha256, reason) % 1000000007) from raw.rejected_files), "
         "(select count(*) from raw.touches), (select count(*) from raw.phone_numbers)"
     ).fetchone()
     return str(row)
