@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from orchestration.landing.contract import DUCKDB_TYPES, Column, Dataset
 from orchestration.landing.quoting import identifier, literal, literals
 
-_WHITESPACE = "e' \\t\\n\\r\\f\\v'"
+_WHITESPACE = "(e' \\t\\n\\r\\f' || chr(11))"  # DuckDB reads e'\\v' as the letter v
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?"
 _DATE = r"\d{4}-\d{2}-\d{2}"
 _UTC_TIME = _DATE + r"[T ]\d{2}:\d{2}:\d{2}(?:\.\d+)?Z?"

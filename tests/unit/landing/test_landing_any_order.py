@@ -54,7 +54,7 @@ def content(world):
 @settings(max_examples=5, deadline=None, database=None)
 @given(data=st.data())
 def test_any_split_and_order(data):
-    from conftest import World
+    from tests.unit.landing.conftest import World
 
     with tempfile.TemporaryDirectory() as folder:
         worlds = []

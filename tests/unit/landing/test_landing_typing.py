@@ -280,3 +280,10 @@ def test_numbers_out_of_range(world):
     assert world.query("select dataset, reason from raw.rejected_rows order by all") == [
         ("order_items", "invalid_quantity"), ("orders", "invalid_gross_amount")]  # fmt: skip
     assert world.query("select column_name, rows from raw.bad_values") == [("tax_amount", 1)]
+
+
+def test_only_blanks_are_trimmed(world):
+    names = [" viola@example.org", "\tvera v\n", "\x0bvivv \r\f", "fern n "]
+    world.write("users/a.jsonl", [{"user_id": f"{place}", "email": name} for place, name in enumerate(names)])
+    world.load()
+    assert world.column("select email from raw.users order by user_id") == [name.strip() for name in names]
