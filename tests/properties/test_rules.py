@@ -240,7 +240,7 @@ _SETTINGS = settings(
 def test_orders_and_visits(setup_and_compiled: tuple[Setup, compiled_sql.Compiled]) -> None:
     setup, compiled = setup_and_compiled
 
-    @settings(_SETTINGS, max_examples=40)
+    @settings(_SETTINGS, max_examples=30)
     @given(runs(setup, messages=False))
     def check(run: _Run) -> None:
         _check_run(compiled, run, _ORDERS_AND_VISITS, check_orders_and_visits)
@@ -262,7 +262,7 @@ def test_rfm_of_many_orders(setup_and_compiled: tuple[Setup, compiled_sql.Compil
 def test_contacts(setup_and_compiled: tuple[Setup, compiled_sql.Compiled]) -> None:
     setup, compiled = setup_and_compiled
 
-    @settings(_SETTINGS, max_examples=25)
+    @settings(_SETTINGS, max_examples=20)
     @given(runs(setup, orders=False))
     def check(run: _Run) -> None:
         _check_run(compiled, run, _CONTACTS, check_contacts)
