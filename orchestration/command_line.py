@@ -8,11 +8,10 @@ import logging
 import os
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,7 +132,7 @@ def _run(options: argparse.Namespace) -> None:
     prepare_dagster_home(settings)
     _log.info("Barometer as of %s, into %s", settings.as_of, settings.data)
     # dbt parses in a child while this process imports Dagster
-    parsing = _Background(partial(ensure_manifest, settings))
+    parsing = ThreadPoolExecutor(max_workers=1).submit(ensure_manifest, settings)
     import dagster as dg
     import dagster_dbt  # noqa: F401
     from dagster._core.errors import DagsterAssetCheckFailedError
@@ -143,7 +142,7 @@ def _run(options: argparse.Namespace) -> None:
     from orchestration.resources import PID_TAG
     from orchestration.summary import print_summary
 
-    parsing.join()
+    parsing.result()
     from orchestration.definitions import defs
 
     with dg.DagsterInstance.get() as instance:
@@ -180,27 +179,6 @@ def _seconds_by_stage(result: dg.ExecuteInProcessResult) -> dict[str, float]:
         for event in result.all_events
         if event.is_step_success and event.step_key is not None
     }
-
-
-class _Background(threading.Thread):
-    """Runs a function beside; `join` raises what it raised."""
-
-    def __init__(self, function: object) -> None:
-        super().__init__()
-        self._function = function
-        self._error: BaseException | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self._function()  # type: ignore[operator]
-        except BaseException as error:
-            self._error = error
-
-    def join(self, timeout: float | None = None) -> None:
-        super().join(timeout)
-        if self._error is not None:
-            raise self._error
 
 
 def _dev(options: argparse.Namespace) -> None:
