@@ -1,4 +1,4 @@
-"""The command line: `python -m orchestration run` runs the job `daily`; see `--help`."""
+"""The command line: `python -m orchestration run` runs the job `nightly`; see `--help`."""
 
 from orchestration.command_line import main
 

@@ -6,7 +6,6 @@ import argparse
 import json
 import logging
 import os
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
 SAMPLE = ROOT / "data" / "sample"
+_LOOK_CLOSER = "Run the same command with --debug and look at the traceback."
 _log = logging.getLogger("barometer")
 
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.debug:
             raise
         print(f"\nBarometer stopped: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
-        print("What to do: run the same command with --debug and look at the traceback.", file=sys.stderr)  # noqa: T201
+        print(f"What to do: {_LOOK_CLOSER}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
 
 
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser(
-        "run", parents=[common], help="run the job daily and print a summary (on the sample unless told otherwise)"
+        "run", parents=[common], help="run the job nightly and print a summary (on the sample unless told otherwise)"
     )
     run.add_argument(
         "--as-of",
@@ -113,7 +113,9 @@ def prepare_dagster_home(settings: Settings) -> None:
     """Point Dagster at its folder below the data folder, with the settings of the project."""
     try:
         settings.dagster_home.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(Path(__file__).parent / "dagster.yaml", settings.dagster_home / "dagster.yaml")
+        given = (Path(__file__).parent / "dagster.yaml").read_text(encoding="utf-8")
+        told = given.replace(": $DAGSTER_HOME", f": {json.dumps(str(settings.dagster_home))}")
+        (settings.dagster_home / "dagster.yaml").write_text(told, encoding="utf-8")
     except OSError as error:
         raise BarometerError(
             f"{settings.data} can't be written to: {error.strerror}.",
@@ -127,6 +129,7 @@ def _run(options: argparse.Namespace) -> None:
     _use_sample_unless_told()
     if options.as_of:
         os.environ["BAROMETER_AS_OF"] = options.as_of.isoformat()
+    started = time.perf_counter()
     settings = settings_from_environment()
     settings.require_landing()
     prepare_dagster_home(settings)
@@ -135,42 +138,55 @@ def _run(options: argparse.Namespace) -> None:
     parsing = ThreadPoolExecutor(max_workers=1).submit(ensure_manifest, settings)
     import dagster as dg
     import dagster_dbt  # noqa: F401
-    from dagster._core.errors import DagsterAssetCheckFailedError
 
-    from orchestration.activation.assets import raise_if_blocked
-    from orchestration.automation.jobs import DAILY
+    from orchestration.publish.assets import PUBLISHED
     from orchestration.resources import PID_TAG
     from orchestration.summary import print_summary
+    from orchestration.warehouse.build import NIGHTLY
 
     parsing.result()
     from orchestration.definitions import defs
 
+    job = defs().resolve_job_def(NIGHTLY)
     with dg.DagsterInstance.get() as instance:
-        try:
-            result = (
-                defs()
-                .resolve_job_def(DAILY)
-                .execute_in_process(
-                    instance=instance,
-                    run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                    tags={PID_TAG: str(os.getpid())},
-                )
-            )
-        except dg.DagsterError as error:
-            own = _own_error(error)
-            if own is None and isinstance(error, DagsterAssetCheckFailedError):
-                # the file is published; only what leaves the company waits
-                print_summary(settings, {})
-                raise_if_blocked(settings)
-            raise (own or error) from error
-        print_summary(settings, _seconds_by_stage(result))
+        seconds = {"start": time.perf_counter() - started}
+        result = job.execute_in_process(
+            instance=instance,
+            partition_key=settings.as_of.isoformat(),
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            tags={PID_TAG: str(os.getpid())},
+            raise_on_error=options.debug,
+        )
+    stages = _seconds_by_stage(result)
+    seconds |= {**stages, "records": time.perf_counter() - started - seconds["start"] - sum(stages.values())}
+    if PUBLISHED.to_python_identifier() in stages:
+        print_summary(settings, seconds)
+    if not result.success:
+        raise _error_of(result, settings)
 
 
-def _own_error(error: BaseException | None) -> BarometerError | None:
-    """Return the error of ours that Dagster wrapped, if there is one."""
-    while error is not None and not isinstance(error, BarometerError):
-        error = error.__cause__ or error.__context__
-    return error
+def _error_of(result: dg.ExecuteInProcessResult, settings: Settings) -> BarometerError:
+    """Return what made a run fail, with what to do."""
+    from orchestration.activation.assets import CHECK, raise_if_blocked
+    from orchestration.warehouse.build import build_of
+
+    if any(check.check_name == CHECK and not check.passed for check in result.get_asset_check_evaluations()):
+        # the file is published; only what leaves the company waits
+        raise_if_blocked(settings, build_of(settings))
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+        elif event.is_job_failure:
+            error = event.job_failure_data.error
+        else:
+            continue
+        while error is not None:
+            if error.cls_name == BarometerError.__name__:
+                return BarometerError.from_text(error.message)
+            if error.cause is None:
+                return BarometerError(error.message.strip(), _LOOK_CLOSER)
+            error = error.cause
+    return BarometerError("The run failed.", _LOOK_CLOSER)
 
 
 def _seconds_by_stage(result: dg.ExecuteInProcessResult) -> dict[str, float]:
@@ -187,4 +203,6 @@ def _dev(options: argparse.Namespace) -> None:
     ensure_manifest(settings)
     command = [str(Path(sys.executable).parent / "dagster"), "dev", "-m", "orchestration.definitions"]
     os.chdir(ROOT)
+    # the web server and the daemon read the storage class that dagster.yaml names
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     os.execv(command[0], [*command, "-h", "127.0.0.1", "-p", options.port])

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import dagster as dg
 
-from orchestration.activation.assets import nothing_hides_a_wish_to_be_left_alone, segment_extracts
-from orchestration.automation.jobs import daily
+from orchestration.activation.assets import nothing_hides_a_wish_to_be_left_alone, segment_extracts_of
+from orchestration.automation.jobs import jobs_of
+from orchestration.automation.partitions import build_dates, freshness
+from orchestration.automation.schedules import nightly_schedule_of
+from orchestration.automation.sensors import landing_sensor
 from orchestration.landing.assets import load_landing_files
 from orchestration.publish.assets import published_file_of
+from orchestration.report.assets import run_report_of
 from orchestration.resources import Warehouse
-from orchestration.warehouse.assets import dbt_models_of, prepare_build
+from orchestration.settings import dbt_vars
+from orchestration.warehouse.assets import CONTROL_TABLES, dbt_models_of
 from orchestration.warehouse.project import MANIFEST
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return the definitions; the manifest of the dbt project must be there (`make dev` and `make run` see to it)."""
-    dbt_models = dbt_models_of(MANIFEST)
+    policy = dbt_vars()
+    dates, due = build_dates(policy), freshness(policy)
+    dbt_models = dbt_models_of(MANIFEST, dates)
     marts = [key for key in dbt_models.keys if key.path[0] == "marts"]
+    published, extracts = published_file_of(marts, dates, due), segment_extracts_of(dates, due)
+    report = run_report_of(dates)
+    of_a_date = [spec.key for spec in dbt_models.specs if spec.partitions_def is not None]
     return dg.Definitions(
-        assets=[load_landing_files, prepare_build, dbt_models, published_file_of(marts), segment_extracts],
+        assets=[load_landing_files, *CONTROL_TABLES, dbt_models, published, extracts, report],
         asset_checks=[nothing_hides_a_wish_to_be_left_alone],
-        jobs=[daily],
+        jobs=jobs_of(dg.AssetSelection.assets(*of_a_date, *published.keys, *report.keys)),
+        schedules=[nightly_schedule_of(policy["business_time_zone"])],
+        sensors=[landing_sensor()],
         resources={"warehouse": Warehouse()},
         executor=dg.in_process_executor,
     )

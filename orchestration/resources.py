@@ -6,30 +6,40 @@ import logging
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
 
 import dagster as dg
 from pydantic import PrivateAttr
 
 from orchestration.settings import Settings, settings_from_environment
+from orchestration.warehouse.build import Build, build_of, kind_of
 from orchestration.warehouse.lock import warehouse_lock
 
 #: What people read while a run goes on, on the command line and in the run's log in the UI.
 log = logging.getLogger("barometer")
 
+#: The pool of every op that writes a DuckDB file: one at a time.
+WRITER_POOL = "duckdb_writer"
+
 #: Which process a run lives in, and whether it holds the lock.
 PID_TAG, _LOCK_TAG = "barometer/pid", "barometer/lock"
+#: Dagster's own tags: the date of a run, and how often it is run again by itself.
+_PARTITION_TAG, _MAX_RETRIES_TAG = "dagster/partition", "dagster/max_retries"
 _UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
 class Warehouse(dg.ConfigurableResource):
     """Settings from the environment, and the lock: one run writes at a time.
 
-    Needs an in-process executor, where a resource lives as long as its run.
+    A run with a partition is of that date. Needs an in-process executor, where a resource lives as long as its run.
     """
 
     lock_wait_seconds: float = 1800
     _settings: Settings = PrivateAttr()
     _lock: int = PrivateAttr()
+    _kind: str = PrivateAttr()
+    _build: Build | None = PrivateAttr(default=None)
 
     @property
     def settings(self) -> Settings:
@@ -41,23 +51,42 @@ class Warehouse(dg.ConfigurableResource):
         """Descriptor of the lock, for the child that shall hold it too."""
         return self._lock
 
+    @property
+    def kind(self) -> str:
+        """Nightly, intraday or backfill."""
+        return self._kind
+
+    def build(self) -> Build:
+        """Return what the run builds, from all that is loaded. Nothing else loads while the lock is held."""
+        if self._build is None:
+            self._build = build_of(self._settings)
+        return self._build
+
+    def has_loaded(self) -> None:
+        """Forget what the run builds: it follows from what is loaded."""
+        self._build = None
+
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[Warehouse, None, None]:
         """Take the lock, then clear away runs that were killed while they held it."""
+        run, instance = context.run, context.instance
         self._settings = settings_from_environment()
-        run_id, instance = context.run_id, context.instance
-        if instance is not None and run_id is not None:
-            instance.add_run_tags(run_id, {PID_TAG: str(os.getpid())})
+        if run is not None and _PARTITION_TAG in run.tags:
+            self._settings = replace(self._settings, as_of=date.fromisoformat(run.tags[_PARTITION_TAG]))
+        if run is not None and instance is not None:
+            instance.add_run_tags(run.run_id, {PID_TAG: str(os.getpid())})
         with warehouse_lock(self._settings.warehouse, self.lock_wait_seconds, log.info) as self._lock:
-            if instance is None or run_id is None:
+            self._build = None
+            self._kind = kind_of(self._settings)
+            if run is None or instance is None:
                 yield self
                 return
-            clear_killed_runs(instance, run_id)
-            instance.add_run_tags(run_id, {_LOCK_TAG: "held"})
+            clear_killed_runs(instance, run.run_id)
+            instance.add_run_tags(run.run_id, {_LOCK_TAG: "held", "barometer/kind": self._kind})
             try:
                 yield self
             finally:
-                instance.add_run_tags(run_id, {_LOCK_TAG: "released"})
+                instance.add_run_tags(run.run_id, {_LOCK_TAG: "released"})
 
 
 def clear_killed_runs(instance: dg.DagsterInstance, run_id: str | None) -> list[str]:
@@ -72,6 +101,8 @@ def clear_killed_runs(instance: dg.DagsterInstance, run_id: str | None) -> list[
         pid = run.tags.get(PID_TAG)
         if run.run_id == run_id or pid is None or (run.tags.get(_LOCK_TAG) != "held" and _is_alive(int(pid))):
             continue
+        # whoever clears it does its work too
+        instance.add_run_tags(run.run_id, {_MAX_RETRIES_TAG: "0"})
         instance.report_run_failed(run, message="The process of this run is gone; the next run cleared it away.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         cleared.append(run.run_id)

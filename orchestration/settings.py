@@ -53,6 +53,16 @@ class Settings:
         return self.warehouse / "build.duckdb"
 
     @property
+    def backfills(self) -> Path:
+        """Folder of the builds of older dates, a file each."""
+        return self.warehouse / "backfill"
+
+    @property
+    def scratch_file(self) -> Path:
+        """What a backfill derives from addresses, while it goes on."""
+        return self.backfills / "scratch.duckdb"
+
+    @property
     def published_file(self) -> Path:
         """What BI tools open."""
         return self.warehouse / "barometer.duckdb"
@@ -66,6 +76,15 @@ class Settings:
     def logs(self) -> Path:
         """Folder of the dbt logs, one file a run."""
         return self.data / "logs"
+
+    def dbt_log(self, run_id: str) -> Path:
+        """What dbt said in a run."""
+        return self.logs / f"dbt-{run_id}.log"
+
+    @property
+    def reports(self) -> Path:
+        """Folder of the reports of runs."""
+        return self.data / "report"
 
     @property
     def dagster_home(self) -> Path:
@@ -119,14 +138,14 @@ def settings_from_environment(environment: Mapping[str, str] | None = None) -> S
     """Read ``BAROMETER_*``; raises BarometerError with the variable's name where a value can't be used."""
     env = os.environ if environment is None else environment
     data = Path(env.get("BAROMETER_DATA") or ROOT / "data").absolute()
-    today = _date(env, "BAROMETER_TODAY") or clock.today(dbt_vars()["business_time_zone"])
+    today = environment_date(env, "BAROMETER_TODAY") or clock.today(dbt_vars()["business_time_zone"])
     target = env.get("BAROMETER_TARGET") or "duckdb"
     if target not in TARGETS:
         raise BarometerError(f"BAROMETER_TARGET is {target!r}.", f"Set it to one of: {', '.join(TARGETS)}.")
     return Settings(
         landing=Path(env.get("BAROMETER_LANDING") or ROOT / "data" / "landing").absolute(),
         data=data,
-        as_of=_date(env, "BAROMETER_AS_OF") or today - timedelta(days=1),
+        as_of=environment_date(env, "BAROMETER_AS_OF") or today - timedelta(days=1),
         today=today,
         target=target,
         hash_key=env.get("BAROMETER_HASH_KEY") or None,
@@ -134,7 +153,8 @@ def settings_from_environment(environment: Mapping[str, str] | None = None) -> S
     )
 
 
-def _date(env: Mapping[str, str], name: str) -> date | None:
+def environment_date(env: Mapping[str, str], name: str) -> date | None:
+    """Return the date of an environment variable, None where it is not set; BarometerError where it is no date."""
     value = env.get(name)
     if not value:
         return None

@@ -11,11 +11,11 @@ from orchestration.settings import Settings
 
 _STAGES = {
     "load_landing_files": "load",
-    "prepare_build": "prepare",
     "dbt_models": "dbt",
     "published__barometer_duckdb": "publish",
     "published__barometer_duckdb_nothing_hides_a_wish_to_be_left_alone": "check",
     "extracts__segments": "extracts",
+    "report__run": "report",
 }
 _SPREAD = """
     select
@@ -62,6 +62,8 @@ def summary(settings: Settings, seconds: Mapping[str, float]) -> str:
         row = con.execute("select as_of, is_final from marts.build_info").fetchone()
     as_of, is_final = row or (None, True)
     stages = [f"{_STAGES.get(step, step)} {took:.1f}" for step, took in seconds.items()]
+    if stages:
+        stages.append(f"in all {sum(seconds.values()):.1f}")
     return "\n".join(
         [
             "",

@@ -26,7 +26,7 @@ def main() -> int:
             create_raw_schema(con)
             prepare.create_control_schema(con)
             prepare.write_run_context(con, prepare.RunContext(date(2020, 1, 1), True, datetime(2020, 1, 2)))
-        environment = dbt_environment(settings, settings.build_file, Path(folder) / "target")
+        environment = dbt_environment(settings, Path(folder) / "target")
         environment["DBT_LOG_FORMAT"] = "text"
         for arguments in (["--quiet", "seed"], ["--quiet", "run", "--empty"], ["test", "--select", "test_type:unit"]):
             code = subprocess.run(

@@ -9,36 +9,34 @@ import duckdb
 
 from orchestration.activation import segments
 from orchestration.errors import BarometerError
-from orchestration.landing.quoting import literal
+from orchestration.ownership import OWNERS
 from orchestration.publish.assets import PUBLISHED
-from orchestration.resources import Warehouse, log
+from orchestration.resources import WRITER_POOL, Warehouse, log
 from orchestration.settings import Settings
-from orchestration.warehouse import prepare
-from orchestration.warehouse.assets import Build, build_of, is_built
-from orchestration.warehouse.files import open_duckdb
+from orchestration.warehouse.build import NIGHTLY, Build, is_built, open_working_and_build
 from orchestration.warehouse.project import fingerprint_of
 
+CHECK = "nothing_hides_a_wish_to_be_left_alone"
 SEGMENT_EXTRACTS = dg.AssetKey(["extracts", "segments"])
 
 
 @contextmanager
-def _open_working_and_build(settings: Settings, build: Build) -> Iterator[duckdb.DuckDBPyConnection]:
-    with open_duckdb(settings.working_file) as con:
-        con.execute(f"attach {literal(str(build.file))} as build (read_only)")
-        # with several, the same rows may come out in other bytes
+def _open_with_one_thread(settings: Settings, build: Build) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the working file and the build; with several threads the same rows may come out in other bytes."""
+    with open_working_and_build(settings, build) as con:
         con.execute("set threads = 1")
         yield con
 
 
-def raise_if_blocked(settings: Settings) -> None:
+def raise_if_blocked(settings: Settings, build: Build) -> None:
     """Raise BarometerError, with what to do, while something may hide a wish to be left alone."""
-    with _open_working_and_build(settings, build_of(settings)) as con:
+    with _open_with_one_thread(settings, build) as con:
         segments.raise_if_blocked(con)
 
 
 @dg.asset_check(
     asset=PUBLISHED,
-    name="nothing_hides_a_wish_to_be_left_alone",
+    name=CHECK,
     blocking=True,
     description="Rejected erasures, consents that name nobody, and unreadable files of consents, erasures or message "
     "events stop extracts until somebody acknowledges them.",
@@ -46,7 +44,7 @@ def raise_if_blocked(settings: Settings) -> None:
 def nothing_hides_a_wish_to_be_left_alone(warehouse: Warehouse) -> dg.AssetCheckResult:
     """Fail while a rejected row or file may hide a wish to be left alone."""
     try:
-        raise_if_blocked(warehouse.settings)
+        raise_if_blocked(warehouse.settings, warehouse.build())
     except BarometerError as error:
         # what an earlier run of this date wrote may hold somebody who has said no since
         segments.remove_extracts(warehouse.settings.extracts, warehouse.settings.as_of)
@@ -54,52 +52,60 @@ def nothing_hides_a_wish_to_be_left_alone(warehouse: Warehouse) -> dg.AssetCheck
     return dg.AssetCheckResult(passed=True)
 
 
-@dg.asset(
-    key=SEGMENT_EXTRACTS,
-    deps=[PUBLISHED],
-    group_name="extracts",
-    kinds={"csv", "parquet"},
-    owners=["team:data-engineering"],
-    description="extracts/<as_of>/<family>/<segment>: user_id, channel and address of everybody of a segment who has "
-    "an address, consent and no suppression there, less whoever may no longer be contacted by all that is loaded.",
-)
-def segment_extracts(warehouse: Warehouse) -> dg.MaterializeResult:
-    """Write the segment extracts of the date, unless its plan date is past or they are there already."""
-    settings = warehouse.settings
-    build = build_of(settings)
-    if build.kind != prepare.NIGHTLY or settings.plan_date < settings.today:
-        why = (
-            f"a {build.kind} run writes none"
-            if build.kind != prepare.NIGHTLY
-            else f"{settings.plan_date} is past (today is {settings.today})"
-        )
-        log.info("No extracts: %s", why)
-        return dg.MaterializeResult(metadata={"skipped": why})
-    if not is_built(settings, build):
-        raise BarometerError(
-            "No extract is written: the build is older than what has been loaded since, or not whole.",
-            "Run the job daily; it builds, checks and publishes before it extracts.",
-        )
-    # the check of the same name may not be part of a run that asks for the extracts alone
-    raise_if_blocked(settings)
-    with _open_working_and_build(settings, build) as con:
-        # what is written follows from the build and from the code that writes it
-        fingerprint = fingerprint_of([Path(segments.__file__)], [build.fingerprint])
-        result = segments.extract_segments(con, settings.extracts, settings.as_of, fingerprint)
-    log.info(
-        "%s %s (%s rows, %s vetoed)",
-        "Extracts unchanged:" if result.is_same else "Extracts written:",
-        result.folder,
-        f"{sum(result.rows.values()):,}",
-        result.vetoed,
+def segment_extracts_of(dates: dg.PartitionsDefinition, freshness: dg.FreshnessPolicy) -> dg.AssetsDefinition:
+    """Return the asset of the segment extracts, which waits for the published file and its blocking checks."""
+
+    @dg.asset(
+        key=SEGMENT_EXTRACTS,
+        deps=[PUBLISHED],
+        partitions_def=dates,
+        freshness_policy=freshness,
+        group_name="extracts",
+        kinds={"csv", "parquet"},
+        owners=OWNERS,
+        pool=WRITER_POOL,
+        description="extracts/<as_of>/<family>/<segment>: user_id, channel and address of everybody of a segment who "
+        "has an address, consent and no suppression there, less whoever may no longer be contacted by all that is "
+        "loaded.",
     )
-    return dg.MaterializeResult(
-        metadata={
-            "path": dg.MetadataValue.path(str(result.folder)),
-            "vetoed": result.vetoed,
-            "unchanged": result.is_same,
-            "rows": dg.MetadataValue.table(
-                [dg.TableRecord({"family": f, "segment": s, "rows": n}) for (f, s), n in result.rows.items()]
-            ),
-        }
-    )
+    def segment_extracts(warehouse: Warehouse) -> dg.MaterializeResult:
+        """Write the segment extracts of the date, unless its plan date is past or they are there already."""
+        settings, build = warehouse.settings, warehouse.build()
+        if build.kind != NIGHTLY or settings.plan_date < settings.today:
+            why = (
+                f"a {build.kind} run writes none"
+                if build.kind != NIGHTLY
+                else f"{settings.plan_date} is past (today is {settings.today})"
+            )
+            log.info("No extracts: %s", why)
+            return dg.MaterializeResult(metadata={"skipped": why})
+        if not is_built(settings, build):
+            raise BarometerError(
+                "No extract is written: the build is older than what has been loaded since, or not whole.",
+                "Run the job nightly; it builds, checks and publishes before it extracts.",
+            )
+        # the check of the same name may not be part of a run that asks for the extracts alone
+        raise_if_blocked(settings, build)
+        with _open_with_one_thread(settings, build) as con:
+            # what is written follows from the build and from the code that writes it
+            fingerprint = fingerprint_of([Path(segments.__file__)], [build.fingerprint])
+            result = segments.extract_segments(con, settings.extracts, settings.as_of, fingerprint)
+        log.info(
+            "%s %s (%s rows, %s vetoed)",
+            "Extracts unchanged:" if result.is_same else "Extracts written:",
+            result.folder,
+            f"{sum(result.rows.values()):,}",
+            result.vetoed,
+        )
+        rows = [dg.TableRecord({"family": f, "segment": s, "rows": n}) for (f, s), n in result.rows.items()]
+        return dg.MaterializeResult(
+            metadata={
+                **({"skipped": "they hold this build already"} if result.is_same else {}),
+                "path": dg.MetadataValue.path(str(result.folder)),
+                "dagster/row_count": sum(result.rows.values()),
+                "vetoed": result.vetoed,
+                "rows": dg.MetadataValue.table(rows),
+            }
+        )
+
+    return segment_extracts

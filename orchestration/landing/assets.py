@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -9,10 +10,14 @@ from orchestration import clock
 from orchestration.landing.contract import DATASETS
 from orchestration.landing.load import load_landing
 from orchestration.landing.schema import create_raw_schema
-from orchestration.resources import Warehouse, log
+from orchestration.ownership import OWNERS
+from orchestration.resources import WRITER_POOL, Warehouse, log
 from orchestration.settings import SAMPLE_MARK, load_settings
 from orchestration.warehouse import prepare
+from orchestration.warehouse.build import BACKFILL
 from orchestration.warehouse.files import open_duckdb
+
+LOAD = "load_landing_files"
 
 #: What the loader keeps beside the datasets.
 LEDGERS = {
@@ -32,12 +37,15 @@ def _spec(name: str, description: str) -> dg.AssetSpec:
         group_name="raw",
         description=description,
         kinds={"python", "duckdb"},
-        owners=["team:data-engineering"],
+        owners=OWNERS,
     )
 
 
 @dg.multi_asset(
-    name="load_landing_files",
+    name=LOAD,
+    pool=WRITER_POOL,
+    # a folder of another machine may be away for a moment
+    retry_policy=dg.RetryPolicy(max_retries=1, delay=5),
     specs=[
         *(_spec(name, f"Rows of landing/{name}/, typed; key: {', '.join(d.key)}.") for name, d in DATASETS.items()),
         *(_spec(name, description) for name, description in LEDGERS.items()),
@@ -46,6 +54,12 @@ def _spec(name: str, description: str) -> dg.AssetSpec:
 def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
     """Load every new landing file, each in one transaction; files already loaded are skipped."""
     settings = warehouse.settings
+    if warehouse.kind == BACKFILL:
+        why = "a backfill loads nothing"
+        log.info("No files are loaded: %s", why)
+        for name in (*DATASETS, *LEDGERS):
+            yield dg.MaterializeResult(asset_key=["raw", name], metadata={"skipped": why})
+        return
     started = time.perf_counter()
     settings.require_landing()
     log.info("Loading %s", settings.landing)
@@ -59,6 +73,7 @@ def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
                 "business_time_zone": settings.policy["business_time_zone"],
             },
         )
+        before = prepare.last_load_id(con)
         result = load_landing(
             con,
             settings.landing,
@@ -70,6 +85,11 @@ def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
             name: con.execute(f'select count(*) from raw."{name}"').fetchone()[0]  # type: ignore[index]
             for name in (*DATASETS, *LEDGERS)
         }
+        rejected = con.execute(
+            "select dataset, reason, count(*) from raw.rejected_rows where load_id > ? group by all order by all",
+            [before],
+        ).fetchall()
+    warehouse.has_loaded()
     seconds = time.perf_counter() - started
     log.info(
         "Loaded %s rows of %s new files in %.1f s (%s files unchanged)",
@@ -80,7 +100,7 @@ def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
     )
     for name in DATASETS:
         loaded = result.datasets.get(name)
-        metadata = {"dagster/row_count": rows[name]}
+        metadata: dict[str, Any] = {"dagster/row_count": rows[name]}
         if loaded is not None:
             metadata |= {
                 "files_loaded": loaded.files_loaded,
@@ -93,4 +113,9 @@ def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
             }
         yield dg.MaterializeResult(asset_key=["raw", name], metadata=metadata)
     for name in LEDGERS:
-        yield dg.MaterializeResult(asset_key=["raw", name], metadata={"dagster/row_count": rows[name]})
+        metadata = {"dagster/row_count": rows[name]}
+        if name == "rejected_rows" and rejected:
+            metadata["new_by_reason"] = dg.MetadataValue.table(
+                [dg.TableRecord({"dataset": d, "reason": reason, "rows": n}) for d, reason, n in rejected]
+            )
+        yield dg.MaterializeResult(asset_key=["raw", name], metadata=metadata)

@@ -17,7 +17,7 @@ import stat
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -71,8 +71,8 @@ class LandingFile:
         return f"{self.format}.gz" if self.gzipped else str(self.format)
 
     def settled(self, now: datetime, settle_seconds: float) -> bool:
-        """Tell whether size and time have not changed for ``settle_seconds``."""
-        return settle_seconds <= 0 or now.timestamp() - self.changed_at >= settle_seconds
+        """Tell whether size and time have not changed for ``settle_seconds``; ``now`` is UTC without a zone."""
+        return settle_seconds <= 0 or now.replace(tzinfo=UTC).timestamp() - self.changed_at >= settle_seconds
 
     def unchanged(self) -> bool:
         """Tell whether the file still has the size and time with which it was found."""

@@ -4,35 +4,38 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from orchestration.publish.publish import publish
-from orchestration.resources import Warehouse, log
-from orchestration.warehouse import build_state, prepare
-from orchestration.warehouse.assets import build_of
-from orchestration.warehouse.files import open_duckdb
+from orchestration.ownership import OWNERS
+from orchestration.publish.overview import overview
+from orchestration.publish.publish import make_readable, publish
+from orchestration.resources import WRITER_POOL, Warehouse, log
+from orchestration.warehouse.build_state import MARTS
 
 PUBLISHED = dg.AssetKey(["published", "barometer_duckdb"])
 
 
-def published_file_of(marts: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
+def published_file_of(
+    marts: Sequence[dg.AssetKey], dates: dg.PartitionsDefinition, freshness: dg.FreshnessPolicy
+) -> dg.AssetsDefinition:
     """Return the asset of the published file, which waits for every mart and so for every blocking check."""
 
     @dg.asset(
         key=PUBLISHED,
         deps=list(marts),
+        partitions_def=dates,
+        freshness_policy=freshness,
         group_name="publish",
         kinds={"duckdb"},
-        owners=["team:data-engineering"],
+        owners=OWNERS,
+        pool=WRITER_POOL,
         description="warehouse/barometer.duckdb: a checked copy of the build, put in place in one step. "
-        "Readers never wait.",
+        "Readers never wait. A backfill leaves it as it is.",
     )
     def barometer_duckdb(warehouse: Warehouse) -> dg.MaterializeResult:
-        settings = warehouse.settings
-        build = build_of(settings)
-        if build.kind == prepare.BACKFILL:
+        settings, build = warehouse.settings, warehouse.build()
+        if build.is_backfill:
+            make_readable(build.file)
             log.info("Backfill of %s: %s is built; the published file stays as it is", settings.as_of, build.file)
             return dg.MaterializeResult(metadata={"skipped": "a backfill publishes nothing", "path": str(build.file)})
-        with open_duckdb(build.file) as con:
-            build_state.add_built_date(con)
         published = publish(
             build.file,
             settings.published_file,
@@ -42,19 +45,22 @@ def published_file_of(marts: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             settings.hash_key,
         )
         log.info("%s %s", "Already published:" if published.is_same else "Published", settings.published_file)
+        if published.is_same:
+            return dg.MaterializeResult(
+                metadata={
+                    "skipped": "the same build is published already",
+                    "path": dg.MetadataValue.path(str(settings.published_file)),
+                    "as_of": str(settings.as_of),
+                }
+            )
+        rows = [dg.TableRecord({"table": f"{MARTS}.{table}", "rows": n}) for table, n in published.rows.items()]
         return dg.MaterializeResult(
             metadata={
                 "path": dg.MetadataValue.path(str(settings.published_file)),
                 "as_of": str(settings.as_of),
-                "unchanged": published.is_same,
-                "rows": dg.MetadataValue.table(
-                    [
-                        dg.TableRecord({"table": f"{build_state.MARTS}.{t}", "rows": n})
-                        for t, n in published.rows.items()
-                    ]
-                )
-                if published.rows
-                else None,
+                "megabytes": settings.published_file.stat().st_size / 1e6,
+                "rows": dg.MetadataValue.table(rows),
+                **overview(settings.published_file),
             }
         )
 

@@ -18,7 +18,7 @@ from orchestration.errors import BarometerError
 from orchestration.landing.quoting import literal
 from orchestration.warehouse import build_state
 from orchestration.warehouse.build_state import MARTS
-from orchestration.warehouse.files import open_duckdb
+from orchestration.warehouse.files import open_duckdb, remove_duckdb
 
 _PUBLISHED_SCHEMAS = (MARTS, "history")
 _LOOKS_LIKE_ADDRESS = r"(@|^\+[0-9]{8,15}$)"
@@ -30,6 +30,15 @@ class Published:
 
     rows: dict[str, int]
     is_same: bool
+
+
+@dataclass(frozen=True)
+class PublishedState:
+    """The build that the published file holds: its fingerprint, its date, and whether that is final."""
+
+    fingerprint: str | None
+    as_of: date | None
+    is_final: bool
 
 
 @dataclass(frozen=True)
@@ -63,12 +72,12 @@ def publish(
         share = _address_like_share(con)
         con.execute("checkpoint")
     if published_file.exists():
-        state, published_as_of, is_final = _state_of(published_file)
-        if state == fingerprint:
+        state = published_state(published_file)
+        if state.fingerprint == fingerprint:
             return Published({table: content.rows for table, content in wanted.items()}, is_same=True)
-        if is_final and published_as_of is not None and published_as_of > as_of and not is_older_allowed:
+        if state.is_final and state.as_of is not None and state.as_of > as_of and not is_older_allowed:
             raise BarometerError(
-                f"{published_file.name} speaks of {published_as_of}, which is later than {as_of}.",
+                f"{published_file.name} speaks of {state.as_of}, which is later than {as_of}.",
                 "An older build never takes its place; ask for a backfill of that date.",
             )
     if share > max_address_like_share and user_id_is_address != "hash":
@@ -83,8 +92,8 @@ def publish(
     temporary = published_file.with_name(f".{published_file.name}.tmp")
     hashed = published_file.with_name(f".{published_file.name}.hashed.tmp")
     try:
-        _remove(temporary)
-        _remove(hashed)
+        remove_duckdb(temporary)
+        remove_duckdb(hashed)
         shutil.copyfile(build_file, temporary)
         _make_readable(temporary, views)
         if user_id_is_address == "hash" and hash_key:
@@ -94,10 +103,17 @@ def publish(
         _fsync(temporary)
         temporary.replace(published_file)
     finally:
-        _remove(temporary)
-        _remove(hashed)
+        remove_duckdb(temporary)
+        remove_duckdb(hashed)
     _fsync(published_file.parent)
     return Published({table: content.rows for table, content in wanted.items()}, is_same=False)
+
+
+def make_readable(file: Path) -> None:
+    """Make a build readable by itself: drop what is not published, and let its views name this file alone."""
+    with open_duckdb(file, read_only=True) as con:
+        views = _views(con)
+    _make_readable(file, views)
 
 
 def _contents(con: duckdb.DuckDBPyConnection) -> dict[str, _Content]:
@@ -150,14 +166,14 @@ def _address_like_share(con: duckdb.DuckDBPyConnection) -> float:
     return float(row[0]) if row else 0.0
 
 
-def _state_of(published_file: Path) -> tuple[str | None, date | None, bool]:
-    """Return fingerprint, date and finality of the published file; a file that can't be read counts as none."""
+def published_state(published_file: Path) -> PublishedState:
+    """Return what the published file speaks of; one that is not there or can't be read speaks of nothing."""
     try:
         with duckdb.connect(str(published_file), read_only=True) as con:
-            row = con.execute(f"select as_of, is_final from {MARTS}.build_info").fetchone()
-            return build_state.stored_fingerprint(con), *(row or (None, False))
+            built = build_state.built_date(con)
+            return PublishedState(build_state.stored_fingerprint(con), built.as_of, built.is_final)
     except duckdb.Error:
-        return None, None, False
+        return PublishedState(None, None, False)
 
 
 def _make_readable(file: Path, views: dict[str, str]) -> None:
@@ -220,9 +236,3 @@ def _fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _remove(file: Path) -> None:
-    """Remove a DuckDB file that an earlier run left half-made, with its write-ahead log."""
-    file.unlink(missing_ok=True)
-    file.with_name(f"{file.name}.wal").unlink(missing_ok=True)

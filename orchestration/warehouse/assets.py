@@ -1,9 +1,9 @@
 """The second stage: dbt turns raw tables into marts, in the file that will be published."""
 
 import contextlib
+import re
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
@@ -17,155 +17,178 @@ from orchestration import clock
 from orchestration.errors import BarometerError
 from orchestration.landing.assets import LEDGERS
 from orchestration.landing.contract import DATASETS
-from orchestration.resources import Warehouse, log
+from orchestration.ownership import OWNERS
+from orchestration.resources import WRITER_POOL, Warehouse, log
 from orchestration.settings import Settings
 from orchestration.warehouse import build_state, prepare, project
-from orchestration.warehouse.dbt import dbt_environment, start_dbt
+from orchestration.warehouse.build import begin, finish, is_built, is_upstream_current, record_date
+from orchestration.warehouse.dbt import run_environment, start_dbt
 from orchestration.warehouse.files import open_duckdb
 
+DBT_MODELS = "dbt_models"
+#: Folders of models/ whose models are of one date. All others hold every date, and a backfill only reads them.
+AS_OF_FOLDERS = ("intermediate/as_of", "families", "marts")
 _PROGRESS_SECONDS = 3.0
+_ROWS = re.compile(r"rows of (\w+): (\d+)")
 
-
-@dataclass(frozen=True)
-class Build:
-    """Which build a run asks for."""
-
-    kind: str
-    file: Path
-    fingerprint: str
-
-    @property
-    def is_final(self) -> bool:
-        """False for an intraday build, which a final one may replace."""
-        return self.kind != prepare.INTRADAY
-
-
-def build_of(settings: Settings) -> Build:
-    """Return the build that a run asks for: its kind, its file, and what its fingerprint has to be."""
-    with open_duckdb(settings.build_file) as con:
-        build_state.create_history_schema(con)
-        kind = prepare.kind_of_run(settings.as_of, settings.today, build_state.final_dates(con))
-    with open_duckdb(settings.working_file) as con:
-        prepare.create_control_schema(con)
-        ledger = prepare.ledger_fingerprint(con)
-    file = settings.build_file
-    if kind == prepare.BACKFILL:
-        file = settings.warehouse / "backfill" / f"{settings.as_of}.duckdb"
-    inputs = [project.project_fingerprint(), ledger, str(settings.as_of), kind]
-    if settings.policy["user_id_is_address"] == "hash":
-        inputs.append(settings.hash_key or "")
-    return Build(kind, file, project.fingerprint_of([], inputs))
-
-
-def is_built(settings: Settings, build: Build) -> bool:
-    """Whether the build file holds this very build, whole, and the working file the addresses of its date."""
-    with open_duckdb(build.file) as con:
-        build_state.create_history_schema(con)
-        stored = build_state.stored_fingerprint(con)
-    with open_duckdb(settings.working_file) as con:
-        return stored == build.fingerprint == build_state.stored_fingerprint(con, "control")
-
-
-def _store_fingerprint(settings: Settings, build: Build, fingerprint: str | None) -> None:
-    with open_duckdb(build.file) as con:
-        build_state.store_fingerprint(con, fingerprint)
-    with open_duckdb(settings.working_file) as con:
-        build_state.store_fingerprint(con, fingerprint, "control")
-
-
-@dg.multi_asset(
-    name="prepare_build",
-    specs=[
-        dg.AssetSpec(
-            key=["control", name],
-            group_name="control",
-            description=description,
-            deps=[dg.AssetKey(["raw", table]) for table in (*DATASETS, *LEDGERS)],
-            kinds={"python", "duckdb"},
-            owners=["team:data-engineering"],
-        )
-        for name, description in {
-            "run_context": "The one row that says which date the run asks about; models read no clock.",
-            "watermarks": "The last load that each incremental model holds.",
-        }.items()
-    ],
-)
-def prepare_build(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
-    """Write the date of the run, and drop incremental models whose logic or policy changed."""
-    settings = warehouse.settings
-    build = build_of(settings)
-    rebuilt: list[str] = []
-    if not is_built(settings, build):
-        with open_duckdb(settings.working_file) as con:
-            context = prepare.RunContext(settings.as_of, build.is_final, clock.now())
-            prepare.write_run_context(con, context)
-            rebuilt = prepare.drop_changed_models(con, project.incremental_fingerprints(project.read_manifest()))
-        for name in rebuilt:
-            log.info("%s is rebuilt in full: its logic, seeds or settings changed", name)
-    yield dg.MaterializeResult(
-        asset_key=["control", "run_context"], metadata={"as_of": str(settings.as_of), "kind": build.kind}
+#: What models read that the pipeline writes before dbt starts, and what they keep of themselves.
+CONTROL_TABLES = [
+    dg.AssetSpec(
+        key=["control", name],
+        group_name="control",
+        description=description,
+        deps=[dg.AssetKey(["raw", table]) for table in (*DATASETS, *LEDGERS)],
+        kinds={"duckdb"},
+        owners=OWNERS,
     )
-    yield dg.MaterializeResult(asset_key=["control", "watermarks"], metadata={"rebuilt_in_full": rebuilt})
+    for name, description in {
+        "run_context": "The one row that says which date the run asks about; models read no clock.",
+        "watermarks": "The last load that each incremental model holds.",
+    }.items()
+]
 
 
 class Translator(DagsterDbtTranslator):
-    """How dbt models look in Dagster: grouped by folder, with an owner, beside what dbt's own YAML says."""
+    """How dbt models look in Dagster: grouped by folder, with an owner, and of a date where they are one's."""
+
+    def __init__(self, dates: dg.PartitionsDefinition) -> None:
+        super().__init__()
+        self._dates = dates
+        self._specs: dict[str, dg.AssetSpec] = {}
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
-        """Return the spec of a dbt resource."""
-        spec = super().get_asset_spec(manifest, unique_id, project)
-        node = self.get_resource_props(manifest, unique_id)
-        folder = node["fqn"][1] if node["resource_type"] == "model" else node["schema"]
-        return spec.replace_attributes(owners=["team:data-engineering"], group_name=folder)
+        """Return the spec of a dbt resource; made once, since every event of a run asks for it."""
+        if unique_id not in self._specs:
+            node = self.get_resource_props(manifest, unique_id)
+            spec = super().get_asset_spec(manifest, unique_id, project)
+            self._specs[unique_id] = spec.replace_attributes(
+                owners=OWNERS,
+                group_name=node["fqn"][1] if node["resource_type"] == "model" else node["schema"],
+                partitions_def=self._dates if _is_of_a_date(node) else None,
+            )
+        return self._specs[unique_id]
 
 
-def dbt_models_of(manifest: Path) -> dg.AssetsDefinition:
-    """Return the dbt seeds, models and tests as assets and checks."""
+def _is_of_a_date(node: Mapping[str, Any]) -> bool:
+    """Whether a node of the manifest is a model of the folders whose models are of one date."""
+    return node["resource_type"] == "model" and "/".join(node["fqn"][1:-1]).startswith(AS_OF_FOLDERS)
+
+
+def as_of_selection(manifest: Mapping[str, Any]) -> list[str]:
+    """Return dbt's selectors of all that is of one date: the models, and tests that ask for the date themselves.
+
+    Tests of those models come with them.
+    """
+    tests = [
+        node["name"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "test" and "source.barometer.control.run_context" in node["depends_on"]["nodes"]
+    ]
+    return [*(f"path:models/{folder}" for folder in AS_OF_FOLDERS), *sorted(tests)]
+
+
+def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """Return the dbt seeds, models and tests as assets and checks; ``dates`` are the partitions of those of a date."""
+    translator = Translator(dates)
 
     @dbt_assets(
-        manifest=manifest, dagster_dbt_translator=Translator(), name="dbt_models", exclude="resource_type:unit_test"
+        manifest=manifest,
+        dagster_dbt_translator=translator,
+        name=DBT_MODELS,
+        exclude="resource_type:unit_test",
+        pool=WRITER_POOL,
     )
     def dbt_models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
         """Build seeds, models and data tests, unless the file holds the same build already."""
-        build = build_of(warehouse.settings)
-        everything = context.selected_asset_keys == context.assets_def.keys
-        if everything and is_built(warehouse.settings, build):
-            log.info("dbt: nothing changed since the last build of %s, skipped", warehouse.settings.as_of)
-            # only what the stages after this one wait for: the marts, and the checks that gate them
-            deps = context.assets_def.asset_deps
-            for key in TopologicalSorter({key: deps[key] & deps.keys() for key in deps}).static_order():
-                if key.path[0] != build_state.MARTS:
-                    continue
-                yield dg.MaterializeResult(
-                    asset_key=key,
-                    metadata={"skipped": "same inputs as the last build"},
-                    check_results=[
-                        dg.AssetCheckResult(
-                            asset_key=key, check_name=spec.name, passed=True, metadata={"skipped": "same build"}
-                        )
-                        for spec in context.assets_def.check_specs
-                        if spec.asset_key == key and spec.blocking and spec.key in context.selected_asset_check_keys
-                    ],
-                )
+        settings, build = warehouse.settings, warehouse.build()
+        of_a_date = {spec.key for spec in context.assets_def.specs if spec.partitions_def is not None}
+        selected = context.selected_asset_keys
+        if not of_a_date <= selected:
+            yield from _some_models(context, warehouse, translator, selected)
             return
-        _store_fingerprint(warehouse.settings, build, None)
-        selected = [] if everything else ["--select", *(key.path[-1] for key in context.selected_asset_keys)]
-        yield from _run_dbt(context, warehouse, build, ["build", "--exclude-resource-type", "unit_test", *selected])
-        if everything:
-            _store_fingerprint(warehouse.settings, build, build.fingerprint)
+        if is_built(settings, build):
+            record_date(settings, build)
+            log.info("dbt: nothing changed since the last build of %s, skipped", settings.as_of)
+            yield from _same_as_before(context.assets_def, context.selected_asset_check_keys)
+            return
+        is_current = is_upstream_current(settings)
+        if not is_current and (build.is_backfill or selected != context.assets_def.keys):
+            raise BarometerError(
+                f"{settings.as_of} can't be built by itself: staging and rollups don't hold all that is loaded, or not "
+                "as the project makes them now.",
+                "Run the job nightly for its own date first; older dates are built from what it leaves.",
+            )
+        begin(settings, build, clock.now())
+        if is_current:
+            log.info("dbt: nothing new was loaded; staging and rollups stay as they are")
+            args = ["--select", *as_of_selection(project.read_manifest())]
+        else:
+            args = []
+            _drop_changed_models(settings)
+        yield from _run_dbt(context, warehouse, translator, args)
+        finish(settings, build)
 
     return dbt_models
 
 
-def _run_dbt(context: dg.AssetExecutionContext, warehouse: Warehouse, build: Build, args: list[str]) -> Iterator[Any]:
-    settings = warehouse.settings
+def _some_models(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, translator: Translator, selected: Collection[dg.AssetKey]
+) -> Iterator[Any]:
+    """Build some models alone, as somebody asks in the UI; what the file holds then is not whole."""
+    build = warehouse.build()
+    if build.is_backfill:
+        raise BarometerError(
+            f"{warehouse.settings.as_of} is an older date, which is built whole or not at all.",
+            "Run the job backfill, or choose all assets that have partitions.",
+        )
+    begin(warehouse.settings, build, clock.now())
+    yield from _run_dbt(context, warehouse, translator, ["--select", *(key.path[-1] for key in selected)])
+
+
+def _same_as_before(assets: dg.AssetsDefinition, checks: Collection[dg.AssetCheckKey]) -> Iterator[Any]:
+    """Materialise what the stages after this one wait for: the marts, and the checks that gate them."""
+    deps = assets.asset_deps
+    for key in TopologicalSorter({key: deps[key] & deps.keys() for key in deps}).static_order():
+        if key.path[0] == build_state.MARTS:
+            yield dg.MaterializeResult(
+                asset_key=key,
+                metadata={"skipped": "same inputs as the last build"},
+                check_results=[
+                    dg.AssetCheckResult(
+                        asset_key=key, check_name=spec.name, passed=True, metadata={"skipped": "same build"}
+                    )
+                    for spec in assets.check_specs
+                    if spec.asset_key == key and spec.blocking and spec.key in checks
+                ],
+            )
+
+
+def _drop_changed_models(settings: Settings) -> None:
+    """Drop incremental models whose logic or policy changed, and say so: dbt builds them in full."""
+    with open_duckdb(settings.working_file) as con:
+        changed = prepare.drop_changed_models(con, project.incremental_fingerprints(project.read_manifest()))
+    for name in changed:
+        log.info("%s is rebuilt in full: its logic, seeds or settings changed", name)
+
+
+def _run_dbt(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, translator: Translator, selection: Sequence[str]
+) -> Iterator[Any]:
+    """Run `dbt build` and yield what becomes of each model and test."""
+    settings, build = warehouse.settings, warehouse.build()
     started = time.perf_counter()
     log.info("dbt: building %s (%s)", settings.as_of, build.kind)
-    target = project.run_target(settings)
+    target = project.run_target(settings, build.is_backfill)
+    manifest = project.read_manifest()
     invocation = DbtCliInvocation(
-        process=start_dbt(args, dbt_environment(settings, build.file, target), settings.warehouse, warehouse.lock),
-        manifest=project.read_manifest(),
-        dagster_dbt_translator=Translator(),
+        process=start_dbt(
+            ["build", "--exclude-resource-type", "unit_test", *selection],
+            run_environment(settings, target, build.is_backfill),
+            settings.warehouse,
+            warehouse.lock,
+        ),
+        manifest=manifest,
+        dagster_dbt_translator=translator,
         project_dir=project.DBT_PROJECT,
         target_path=target,
         raise_on_error=False,
@@ -173,13 +196,19 @@ def _run_dbt(context: dg.AssetExecutionContext, warehouse: Warehouse, build: Bui
         context=context,
     )
     settings.logs.mkdir(parents=True, exist_ok=True)
-    log_file = settings.logs / f"dbt-{context.run_id}.log"
-    done, said_at = 0, started
+    log_file = settings.dbt_log(context.run.run_id)
+    rows: dict[str, int] = {}
+    done, said_at, began_at = 0, started, started
     try:
         with log_file.open("w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
-            for event in invocation.stream():
-                yield event
-                done += 1
+            for message in invocation.stream_raw_events():
+                if told := _ROWS.fullmatch(message.raw_event["info"]["msg"]):
+                    rows[told[1]] = int(told[2])
+                if began_at == started and message.raw_event["info"]["name"] == "LogStartLine":
+                    began_at = time.perf_counter()
+                for event in message.to_default_asset_events(manifest, translator, context, target):
+                    yield _with_rows(event, rows)
+                    done += 1
                 if time.perf_counter() - said_at > _PROGRESS_SECONDS:
                     log.info("dbt: %s models, seeds and checks done", done)
                     said_at = time.perf_counter()
@@ -193,7 +222,20 @@ def _run_dbt(context: dg.AssetExecutionContext, warehouse: Warehouse, build: Bui
             "dbt failed; the published file stays as it was.\n" + "\n".join(_failures(log_file)),
             f"Every message is in {log_file}.",
         )
-    log.info("dbt: %s models, seeds and checks in %.1f s", done, time.perf_counter() - started)
+    log.info(
+        "dbt: %s models, seeds and checks in %.1f s, of which %.1f to start",
+        done,
+        time.perf_counter() - started,
+        began_at - started,
+    )
+
+
+def _with_rows(event: Any, rows: Mapping[str, int]) -> Any:
+    """Add the number of rows to what is said of a model."""
+    if not isinstance(event, dg.Output):
+        return event
+    name = str(event.metadata["unique_id"].value).split(".")[-1]
+    return event.with_metadata({**event.metadata, "dagster/row_count": rows[name]}) if name in rows else event
 
 
 def _failures(log_file: Path) -> list[str]:

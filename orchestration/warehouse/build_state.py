@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
+from typing import NamedTuple
 
 import duckdb
 
 #: Schema of the tables that are published.
 MARTS = "marts"
 
-#: The schema of a build file's records; the working file keeps its own fingerprint in the schema control.
-HISTORY = "history"
+#: Where fingerprints are kept: of a build, in its file; of the addresses of its date, and of staging and rollups, in
+#: the working file.
+BUILD, ADDRESSES, UPSTREAM = "history.build_state", "control.build_state", "control.upstream_state"
+
+
+class BuiltDate(NamedTuple):
+    """A date that was built, whether for good, and when."""
+
+    as_of: date
+    is_final: bool
+    built_at: datetime
 
 
 def create_history_schema(con: duckdb.DuckDBPyConnection) -> None:
@@ -20,18 +30,18 @@ def create_history_schema(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("create table if not exists history.built_dates(as_of date, is_final boolean, built_at timestamp)")
 
 
-def stored_fingerprint(con: duckdb.DuckDBPyConnection, schema: str = HISTORY) -> str | None:
+def stored_fingerprint(con: duckdb.DuckDBPyConnection, table: str = BUILD) -> str | None:
     """Return the fingerprint of the last whole build, or None while there is none."""
-    row = con.execute(f"select fingerprint from {schema}.build_state").fetchone()
+    row = con.execute(f"select fingerprint from {table}").fetchone()
     return row[0] if row else None
 
 
-def store_fingerprint(con: duckdb.DuckDBPyConnection, fingerprint: str | None, schema: str = HISTORY) -> None:
+def store_fingerprint(con: duckdb.DuckDBPyConnection, fingerprint: str | None, table: str = BUILD) -> None:
     """Replace the fingerprint; None says that what the file holds is not whole."""
     con.execute("begin")
-    con.execute(f"delete from {schema}.build_state")
+    con.execute(f"delete from {table}")
     if fingerprint is not None:
-        con.execute(f"insert into {schema}.build_state values (?)", [fingerprint])
+        con.execute(f"insert into {table} values (?)", [fingerprint])
     con.execute("commit")
 
 
@@ -40,9 +50,17 @@ def final_dates(con: duckdb.DuckDBPyConnection) -> set[date]:
     return {row[0] for row in con.execute("select as_of from history.built_dates where is_final").fetchall()}
 
 
-def add_built_date(con: duckdb.DuckDBPyConnection) -> None:
-    """Record the date of the build that the file holds, in place of an earlier build of that date."""
+def built_date(con: duckdb.DuckDBPyConnection) -> BuiltDate:
+    """Return the date of the build that the file holds."""
+    row = con.execute(f"select as_of, is_final, built_at from {MARTS}.build_info").fetchone()
+    if row is None:
+        raise ValueError("build_info has no row")
+    return BuiltDate(*row)
+
+
+def add_built_date(con: duckdb.DuckDBPyConnection, built: BuiltDate) -> None:
+    """Record a date that was built, in place of an earlier build of that date."""
     con.execute("begin")
-    con.execute("delete from history.built_dates where as_of in (select as_of from marts.build_info)")
-    con.execute("insert into history.built_dates select as_of, is_final, built_at from marts.build_info")
+    con.execute("delete from history.built_dates where as_of = ?", [built.as_of])
+    con.execute("insert into history.built_dates values (?, ?, ?)", list(built))
     con.execute("commit")

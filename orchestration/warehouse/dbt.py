@@ -25,26 +25,38 @@ _QUIET = {
 
 def dbt_command() -> list[str]:
     """Return the command that runs the installed dbt, whatever the PATH says."""
-    return [sys.executable, "-m", "dbt.cli.main"]
+    return [sys.executable, "-c", "from dbt.cli.main import cli; cli()"]
 
 
-def dbt_environment(settings: Settings, build_file: Path, target: Path) -> dict[str, str]:
+def dbt_environment(settings: Settings, target: Path, is_backfill: bool = False) -> dict[str, str]:
     """Return the environment that points dbt, started in the warehouse's folder, at the files of a run.
 
-    They are named relative to it: dbt parses everything again where a profile differs.
+    They are named relative to it, always alike: dbt parses everything again where a profile differs.
     """
     return {
         **os.environ,
         **_QUIET,
-        "BAROMETER_TARGET": settings.target,
+        "BAROMETER_TARGET": f"{settings.target}_backfill" if is_backfill else settings.target,
         "BAROMETER_WORKING_FILE": str(settings.working_file.relative_to(settings.warehouse)),
-        "BAROMETER_BUILD_FILE": str(build_file.relative_to(settings.warehouse)),
+        "BAROMETER_BUILD_FILE": str(settings.build_file.relative_to(settings.warehouse)),
         "DBT_PROFILES_DIR": str(ROOT),
         "DBT_PROJECT_DIR": str(DBT_PROJECT),
         "DBT_TARGET_PATH": str(target),
         "DBT_LOG_PATH": str(target),
         "DBT_LOG_FORMAT": "json",
         "PYTHONUNBUFFERED": "1",
+    }
+
+
+def run_environment(settings: Settings, target: Path, is_backfill: bool) -> dict[str, str]:
+    """Return the environment of a run: nobody reads dbt's artifacts, its events say all.
+
+    The parsed project that a nightly run finds in ``target`` is of the files as they are, so they need not be compared.
+    """
+    return {
+        **dbt_environment(settings, target, is_backfill),
+        "DBT_WRITE_JSON": "false",
+        "DBT_PARTIAL_PARSE_FILE_DIFF": "true" if is_backfill else "false",
     }
 
 

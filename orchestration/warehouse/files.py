@@ -34,3 +34,9 @@ def open_duckdb(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPy
         yield con
     finally:
         con.close()
+
+
+def remove_duckdb(path: Path) -> None:
+    """Remove a DuckDB file, if it is there, with its write-ahead log."""
+    path.unlink(missing_ok=True)
+    path.with_name(f"{path.name}.wal").unlink(missing_ok=True)

@@ -10,9 +10,6 @@ import duckdb
 
 from orchestration.errors import BarometerError
 
-#: What a run is for (DESIGN of the kinds: nightly, intraday, backfill).
-NIGHTLY, INTRADAY, BACKFILL = "nightly", "intraday", "backfill"
-
 
 @dataclass(frozen=True)
 class RunContext:
@@ -21,16 +18,6 @@ class RunContext:
     as_of: date
     is_final: bool
     built_at: datetime
-
-
-def kind_of_run(as_of: date, today: date, final_dates: set[date]) -> str:
-    """Return which kind of run a date asks for, from the clock's date and the final dates built before.
-
-    Today is intraday; else nightly, unless a later final date is built already: then a backfill.
-    """
-    if as_of >= today:
-        return INTRADAY
-    return BACKFILL if any(built > as_of for built in final_dates) else NIGHTLY
 
 
 def create_control_schema(con: duckdb.DuckDBPyConnection) -> None:
@@ -44,6 +31,7 @@ def create_control_schema(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("create table if not exists control.model_fingerprints(model_name varchar, fingerprint varchar)")
     con.execute("create table if not exists control.facts(name varchar, value varchar)")
     con.execute("create table if not exists control.build_state(fingerprint varchar)")
+    con.execute("create table if not exists control.upstream_state(fingerprint varchar)")
 
 
 def check_facts(con: duckdb.DuckDBPyConnection, facts: Mapping[str, str]) -> None:
@@ -63,15 +51,30 @@ def check_facts(con: duckdb.DuckDBPyConnection, facts: Mapping[str, str]) -> Non
             con.execute("insert into control.facts values (?, ?)", [name, value])
 
 
-def write_run_context(con: duckdb.DuckDBPyConnection, context: RunContext) -> None:
-    """Replace the one row of control.run_context, in one transaction."""
+def write_run_context(con: duckdb.DuckDBPyConnection, context: RunContext, loaded: int | None = None) -> None:
+    """Replace the one row of control.run_context, in one transaction.
+
+    ``loaded`` is the id of the last load that models may see, by default that of the ledger in the same file.
+    """
     con.execute("begin")
     con.execute("delete from control.run_context")
     con.execute(
-        "insert into control.run_context select ?, ?, ?, ?, (select coalesce(max(load_id), 0) from raw.load_files)",
-        [context.as_of, context.as_of + timedelta(days=1), context.is_final, context.built_at],
+        "insert into control.run_context values (?, ?, ?, ?, ?)",
+        [
+            context.as_of,
+            context.as_of + timedelta(days=1),
+            context.is_final,
+            context.built_at,
+            last_load_id(con) if loaded is None else loaded,
+        ],
     )
     con.execute("commit")
+
+
+def last_load_id(con: duckdb.DuckDBPyConnection) -> int:
+    """Return the id of the last load, 0 before the first."""
+    row = con.execute("select coalesce(max(load_id), 0) from raw.load_files").fetchone()
+    return int(row[0]) if row else 0
 
 
 def drop_changed_models(con: duckdb.DuckDBPyConnection, wanted: Mapping[str, str]) -> list[str]:

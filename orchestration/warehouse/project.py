@@ -83,7 +83,7 @@ def ensure_manifest(settings: Settings) -> Path:
 
 def _parse(settings: Settings) -> None:
     settings.warehouse.mkdir(parents=True, exist_ok=True)
-    environment = dbt_environment(settings, settings.build_file, MANIFEST_FOLDER) | {"DBT_LOG_FORMAT": "text"}
+    environment = dbt_environment(settings, MANIFEST_FOLDER) | {"DBT_LOG_FORMAT": "text"}
     done = subprocess.run(
         [*dbt_command(), "--quiet", "parse"],
         cwd=settings.warehouse,
@@ -99,14 +99,16 @@ def _parse(settings: Settings) -> None:
         )
 
 
-def run_target(settings: Settings) -> Path:
+def run_target(settings: Settings, is_backfill: bool = False) -> Path:
     """Return the folder for what dbt writes during a run, with the parsed project in it.
 
-    A run that is killed, or another one beside it, must not leave the manifest half-written.
+    A run that is killed, or another one beside it, must not leave the manifest half-written. Backfills have a folder of
+    their own: their names of files differ, so dbt parses the project again before the first.
     """
-    folder = settings.warehouse / "dbt"
+    folder = settings.warehouse / ("dbt_backfill" if is_backfill else "dbt")
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(MANIFEST_FOLDER / _PARSED, folder / _PARSED)
+    if not is_backfill:
+        shutil.copyfile(MANIFEST_FOLDER / _PARSED, folder / _PARSED)
     return folder
 
 

@@ -98,8 +98,30 @@ ASSETS = {
     },
     "published": {"barometer_duckdb"},
     "extracts": {"segments"},
+    "report": {"run"},
 }
-JOBS = {"daily"}
+#: What is of one date; everything else holds every date.
+OF_A_DATE = {
+    "intermediate": {
+        "int_address_holders",
+        "int_address_holders_now",
+        "int_bounced_addresses",
+        "int_channel_permissions",
+        "int_channel_vetoes",
+        "int_contact_days",
+        "int_known_users",
+        "int_negative_signals",
+        "int_user_activity",
+        "int_user_addresses",
+        "int_user_orders",
+    },
+    **{first: ASSETS[first] for first in ("families", "marts", "published", "extracts", "report")},
+}
+#: Written by the stages before dbt, not by an op of their own.
+EXTERNAL = {"control/run_context", "control/watermarks"}
+JOBS = {"nightly", "intraday", "backfill"}
+#: Steps that write a DuckDB file.
+WRITERS = {"load_landing_files", "dbt_models", "published__barometer_duckdb", "extracts__segments"}
 OUR_CHECKS = {"nothing_hides_a_wish_to_be_left_alone"}
 #: What the published file must not hold, by column name.
 PERSONAL = {
@@ -163,7 +185,7 @@ print(sorted({name for name in opened if ".venv" not in name and not name.endswi
 """
 
 
-def test_definitions_load_from_the_manifest_alone(manifest: Mapping[str, Any], tmp_path: Path) -> None:
+def test_definitions_load_from_the_manifest_and_the_policy_alone(manifest: Mapping[str, Any], tmp_path: Path) -> None:
     path = DBT_PROJECT / "target" / "manifest.json"
     done = subprocess.run(
         [sys.executable, "-c", LOADING, str(path), str(ROOT)],
@@ -173,18 +195,56 @@ def test_definitions_load_from_the_manifest_alone(manifest: Mapping[str, Any], t
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines()[-1] == repr([str(path)])
+    assert done.stdout.splitlines()[-1] == repr(sorted([str(path), str(DBT_PROJECT / "dbt_project.yml")]))
     assert not (tmp_path / "data").exists()
 
 
+def keys(assets: Mapping[str, set[str]]) -> set[str]:
+    return {f"{first}/{name}" for first, names in assets.items() for name in names}
+
+
 def test_assets(specs: dict[str, dg.AssetSpec]) -> None:
-    assert set(specs) == {f"{first}/{name}" for first, names in ASSETS.items() for name in names}
+    assert set(specs) == keys(ASSETS)
+
+
+def test_assets_of_a_date_have_daily_partitions(specs: dict[str, dg.AssetSpec]) -> None:
+    assert {key for key, spec in specs.items() if spec.partitions_def is not None} == keys(OF_A_DATE)
+    assert len({spec.partitions_def for spec in specs.values()}) == 2
+
+
+def assets_of(definitions: dg.Definitions, job: str) -> set[str]:
+    return {"/".join(key.path) for key in definitions.resolve_job_def(job).asset_layer.selected_asset_keys}
 
 
 def test_jobs(definitions: dg.Definitions) -> None:
     assert {job.name for job in definitions.resolve_all_job_defs()} - {"__ASSET_JOB"} == JOBS
-    daily = definitions.resolve_job_def("daily")
-    assert len(daily.asset_layer.executable_asset_keys) == sum(map(len, ASSETS.values()))
+    assert assets_of(definitions, "nightly") == keys(ASSETS) - EXTERNAL
+    assert assets_of(definitions, "intraday") == keys(ASSETS) - EXTERNAL - {"extracts/segments"}
+    assert assets_of(definitions, "backfill") == keys(OF_A_DATE) - {"extracts/segments"}
+    for job in JOBS:
+        assert definitions.resolve_job_def(job).partitions_def is not None, job
+
+
+def test_schedule_and_sensor(definitions: dg.Definitions) -> None:
+    repository = definitions.get_repository_def()
+    assert [(s.name, s.job_name, s.cron_schedule) for s in repository.schedule_defs] == [
+        ("every_night", "nightly", "0 3 * * *")
+    ]
+    assert [(s.name, s.job_name) for s in repository.sensor_defs] == [("new_landing_files", "intraday")]
+    # nothing runs by itself until somebody switches it on
+    for definition in (*repository.schedule_defs, *repository.sensor_defs):
+        assert definition.default_status.value == "STOPPED"
+
+
+def test_whatever_writes_waits_for_its_turn_and_dbt_is_not_retried(definitions: dg.Definitions) -> None:
+    ops = {node.name: node.definition for node in definitions.resolve_job_def("nightly").graph.nodes}
+    assert {name for name, op in ops.items() if op.pool == "duckdb_writer"} == WRITERS
+    assert {name for name, op in ops.items() if op.retry_policy is not None} == {"load_landing_files"}
+
+
+def test_what_the_night_makes_has_a_time_by_which_it_is_due(specs: dict[str, dg.AssetSpec]) -> None:
+    due = {key: spec.freshness_policy for key, spec in specs.items() if spec.freshness_policy is not None}
+    assert set(due) == {"published/barometer_duckdb", "extracts/segments"}
 
 
 def test_every_asset_can_be_understood(specs: dict[str, dg.AssetSpec]) -> None:
@@ -254,7 +314,7 @@ def test_a_models_first_line_states_its_grain(models: dict[str, Any]) -> None:
 
 
 def test_only_the_engine_macros_name_an_engine() -> None:
-    allowed = {"macros/engine/dates.sql", "macros/engine/values.sql"}
+    allowed = {"macros/engine/dates.sql", "macros/engine/rows.sql", "macros/engine/values.sql"}
     # ... and the strategy and the names that dbt looks up by engine itself
     dispatched = {"macros/incremental/touched.sql", "macros/generate_names.sql"}
     for folder in ("models", "macros", "tests"):

@@ -28,13 +28,13 @@
     -#}
     {%- set parents = [] -%}
     {%- for parent in model.depends_on.nodes -%}{%- do parents.append("'" ~ parent.split('.')[-1] ~ "'") -%}{%- endfor %}
-    delete from {{ source('control', 'watermarks').render() }} where model_name = '{{ model_name }}';
-    insert into {{ source('control', 'watermarks').render() }}
+    delete from {{ source('incremental', 'watermarks').render() }} where model_name = '{{ model_name }}';
+    insert into {{ source('incremental', 'watermarks').render() }}
     select
         '{{ model_name }}',
         coalesce(
             least(max_load_id, (
-                select min(load_id) from {{ source('control', 'watermarks').render() }}
+                select min(load_id) from {{ source('incremental', 'watermarks').render() }}
                 where model_name in ({{ (parents or ["''"]) | join(', ') }})
             )),
             max_load_id
@@ -47,7 +47,7 @@
     {#- Rows loaded since the model's watermark. Before its first build there is none, and nothing is touched: all is built. -#}
     {{ load_id }} > (
         select coalesce(max(load_id), 9223372036854775807)
-        from {{ source('control', 'watermarks') }} where model_name = '{{ model_name }}'
+        from {{ source('incremental', 'watermarks') }} where model_name = '{{ model_name }}'
     )
 {%- endmacro %}
 

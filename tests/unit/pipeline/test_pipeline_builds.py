@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from orchestration.errors import BarometerError
 from orchestration.landing.schema import create_raw_schema
 from orchestration.settings import Settings
 from orchestration.warehouse import build_state
-from orchestration.warehouse.assets import Build, build_of, is_built
-from orchestration.warehouse.dbt import dbt_environment
-from orchestration.warehouse.files import open_duckdb
-from orchestration.warehouse.prepare import (
+from orchestration.warehouse.build import (
     BACKFILL,
     INTRADAY,
     NIGHTLY,
+    begin,
+    build_of,
+    finish,
+    is_built,
+    is_upstream_current,
+    kind_of_run,
+)
+from orchestration.warehouse.dbt import dbt_environment
+from orchestration.warehouse.files import open_duckdb
+from orchestration.warehouse.prepare import (
     RunContext,
     create_control_schema,
-    kind_of_run,
     ledger_fingerprint,
     write_run_context,
 )
@@ -47,6 +55,11 @@ def test_kind_of_run(as_of: date, final_dates: set[date], kind: str) -> None:
     assert kind_of_run(as_of, TODAY, final_dates) == kind
 
 
+def test_a_date_to_come_is_refused() -> None:
+    with pytest.raises(BarometerError, match="2024-07-02 is still to come: today is 2024-07-01"):
+        kind_of_run(date(2024, 7, 2), TODAY, set())
+
+
 @pytest.fixture
 def con() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect()
@@ -69,23 +82,18 @@ def test_a_fingerprint_is_there_only_while_the_build_is_whole(con: duckdb.DuckDB
 
 def test_the_working_file_has_a_fingerprint_of_its_own(con: duckdb.DuckDBPyConnection) -> None:
     build_state.store_fingerprint(con, "of the marts")
-    assert build_state.stored_fingerprint(con, "control") is None
-    build_state.store_fingerprint(con, "of the addresses", "control")
+    assert build_state.stored_fingerprint(con, build_state.ADDRESSES) is None
+    build_state.store_fingerprint(con, "of the addresses", build_state.ADDRESSES)
     assert build_state.stored_fingerprint(con) == "of the marts"
 
 
 def test_built_dates_hold_each_date_once(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute("create schema marts")
-    con.execute("create table marts.build_info(as_of date, is_final boolean, built_at timestamp)")
     for as_of, is_final in ((MAY, True), (YESTERDAY, True), (TODAY, False), (YESTERDAY, True)):
-        con.execute("delete from marts.build_info")
-        con.execute("insert into marts.build_info values (?, ?, now()::timestamp)", [as_of, is_final])
-        build_state.add_built_date(con)
+        build_state.add_built_date(con, build_state.BuiltDate(as_of, is_final, datetime(2024, 7, 1)))
     assert build_state.final_dates(con) == {MAY, YESTERDAY}
     assert con.execute("select count(*) from history.built_dates").fetchone() == (3,)
     # the final build takes the place of the day's own
-    con.execute("update marts.build_info set as_of = ?, is_final = true", [TODAY])
-    build_state.add_built_date(con)
+    build_state.add_built_date(con, build_state.BuiltDate(TODAY, True, datetime(2024, 7, 2)))
     assert build_state.final_dates(con) == {MAY, YESTERDAY, TODAY}
 
 
@@ -125,17 +133,18 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_a_build_is_there_only_with_the_addresses_of_its_date(settings: Settings) -> None:
-    """A backfill, or a killed run of the next date, leaves the addresses of another date in the working file."""
+    """A killed run of the next date leaves the addresses of another date in the working file."""
     build = build_of(settings)
     assert not is_built(settings, build)
     with open_duckdb(build.file) as con:
+        build_state.create_history_schema(con)
         build_state.store_fingerprint(con, build.fingerprint)
     assert not is_built(settings, build)
     with open_duckdb(settings.working_file) as con:
-        build_state.store_fingerprint(con, build.fingerprint, "control")
+        build_state.store_fingerprint(con, build.fingerprint, build_state.ADDRESSES)
     assert is_built(settings, build)
     with open_duckdb(settings.working_file) as con:
-        build_state.store_fingerprint(con, "of another date", "control")
+        build_state.store_fingerprint(con, "of another date", build_state.ADDRESSES)
     assert not is_built(settings, build)
 
 
@@ -164,7 +173,55 @@ def test_dbt_sees_the_same_paths_whatever_the_data_folder(tmp_path: Path) -> Non
     seen = []
     for name in ("one", "two"):
         given = Settings(tmp_path, tmp_path / name, YESTERDAY, TODAY)
-        environment = dbt_environment(given, Build(NIGHTLY, given.build_file, "").file, tmp_path / "target")
+        environment = dbt_environment(given, tmp_path / "target")
         seen.append({key: value for key, value in environment.items() if key.startswith("BAROMETER_")})
     assert seen[0] == seen[1]
     assert seen[0]["BAROMETER_WORKING_FILE"] == "working.duckdb"
+
+
+def put_build_info(con: duckdb.DuckDBPyConnection, as_of: date) -> None:
+    con.execute("create schema marts")
+    con.execute(
+        "create table marts.build_info as select ?::date as as_of, true as is_final, now()::timestamp as built_at",
+        [as_of],
+    )
+
+
+def test_a_backfill_writes_nothing_but_its_file_and_its_date(settings: Settings) -> None:
+    with open_duckdb(settings.build_file) as con:
+        build_state.create_history_schema(con)
+        build_state.add_built_date(con, build_state.BuiltDate(YESTERDAY, True, datetime(2024, 7, 1)))
+    older = replace(settings, as_of=MAY)
+    build = build_of(older)
+    before = settings.working_file.read_bytes()
+    begin(older, build, datetime(2024, 7, 1))
+    assert not is_built(older, build)
+    with open_duckdb(older.scratch_file) as con:
+        assert con.execute("select as_of from control.run_context").fetchall() == [(MAY,)]
+    with open_duckdb(build.dbt_file) as con:
+        put_build_info(con, MAY)
+    finish(older, build)
+    assert is_built(older, build)
+    assert settings.working_file.read_bytes() == before
+    assert {path.name for path in older.backfills.iterdir()} == {"2024-05-31.duckdb"}
+    with open_duckdb(settings.build_file) as con:
+        assert build_state.final_dates(con) == {MAY, YESTERDAY}
+        # what is there of yesterday is as it was
+        assert con.execute(
+            "select count(*) from information_schema.tables where table_schema = 'marts'"
+        ).fetchone() == (0,)
+
+
+def test_staging_and_rollups_are_current_until_something_is_loaded(settings: Settings) -> None:
+    build = build_of(settings)
+    begin(settings, build, datetime(2024, 7, 1))
+    assert not is_upstream_current(settings)
+    with open_duckdb(build.dbt_file) as con:
+        put_build_info(con, YESTERDAY)
+    finish(settings, build)
+    assert is_upstream_current(settings)
+    # another date needs nothing new of them
+    assert is_upstream_current(replace(settings, as_of=TODAY))
+    with open_duckdb(settings.working_file) as con:
+        con.execute("insert into raw.load_files(load_id) values (1)")
+    assert not is_upstream_current(settings)

@@ -34,7 +34,7 @@ def add_run(instance: dg.DagsterInstance, status: Status, pid: int | None, lock:
     tags = {"barometer/pid": str(pid)} if pid else {}
     if lock:
         tags["barometer/lock"] = lock
-    return instance.add_run(dg.DagsterRun(job_name="daily", status=status, tags=tags)).run_id
+    return instance.add_run(dg.DagsterRun(job_name="nightly", status=status, tags=tags)).run_id
 
 
 def status_of(instance: dg.DagsterInstance, run_id: str) -> Status:

@@ -58,7 +58,7 @@ class Warehouse:
                 "select ?::date as as_of, ?::boolean as is_final, now()::timestamp as built_at",
                 [as_of, is_final],
             )
-            build_state.add_built_date(con)
+            build_state.add_built_date(con, build_state.built_date(con))
             build_state.store_fingerprint(con, fingerprint)
 
     def publish(self, as_of: date = JUNE, mode: str = "stop", key: str | None = None, **more: Any) -> Published:

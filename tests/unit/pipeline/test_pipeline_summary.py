@@ -57,7 +57,7 @@ As of      2024-06-30
 Warehouse  {data}/warehouse/barometer.duckdb
 Extracts   {data}/extracts/2024-06-30 (none written)
 Logs       {data}/logs
-Seconds    load 12.3, dbt 4.0
+Seconds    load 12.3, dbt 4.0, in all 16.3
 """
 
 

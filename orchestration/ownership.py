@@ -1,0 +1,3 @@
+"""Who is asked about an asset."""
+
+OWNERS = ["team:data-engineering"]

@@ -1,0 +1,1 @@
+"""What a run did, and what it made, for people to look at."""

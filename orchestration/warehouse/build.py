@@ -1,0 +1,160 @@
+"""Which build a run asks for: its kind, its files, and the fingerprint by which an equal one is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+
+from orchestration.errors import BarometerError
+from orchestration.landing.quoting import literal
+from orchestration.landing.schema import create_raw_schema
+from orchestration.settings import Settings
+from orchestration.warehouse import build_state, prepare, project
+from orchestration.warehouse.files import open_duckdb, remove_duckdb
+
+#: What a run is for: yesterday or earlier, today, or a date with a later final build.
+NIGHTLY, INTRADAY, BACKFILL = "nightly", "intraday", "backfill"
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a run builds: ``file`` holds it when it is whole, ``fingerprint`` is that of all it follows from."""
+
+    kind: str
+    file: Path
+    fingerprint: str
+
+    @property
+    def is_final(self) -> bool:
+        """False for an intraday build, which a final one may replace."""
+        return self.kind != INTRADAY
+
+    @property
+    def is_backfill(self) -> bool:
+        """Whether it goes into a file of its own and leaves the current tables alone."""
+        return self.kind == BACKFILL
+
+    @property
+    def dbt_file(self) -> Path:
+        """The file that dbt writes. A backfill gets its name when it is whole."""
+        return self.file.with_name("build.duckdb") if self.is_backfill else self.file
+
+
+def kind_of_run(as_of: date, today: date, final_dates: set[date]) -> str:
+    """Return which kind of run a date asks for, from the clock's date and the final dates built before.
+
+    Today is intraday; else nightly, unless a later final date is built already: then a backfill. Raises BarometerError
+    for a date that is still to come.
+    """
+    if as_of > today:
+        raise BarometerError(
+            f"{as_of} is still to come: today is {today}.", "Ask for today or an earlier date (BAROMETER_AS_OF)."
+        )
+    if as_of == today:
+        return INTRADAY
+    return BACKFILL if any(built > as_of for built in final_dates) else NIGHTLY
+
+
+def kind_of(settings: Settings) -> str:
+    """Return the kind of the run that the settings ask for."""
+    with open_duckdb(settings.build_file) as con:
+        build_state.create_history_schema(con)
+        return kind_of_run(settings.as_of, settings.today, build_state.final_dates(con))
+
+
+def build_of(settings: Settings) -> Build:
+    """Return the build that a run asks for, from what is loaded, the date, and the project as they are now."""
+    kind = kind_of(settings)
+    file = settings.backfills / f"{settings.as_of}.duckdb" if kind == BACKFILL else settings.build_file
+    with open_duckdb(settings.working_file) as con:
+        prepare.create_control_schema(con)
+        inputs = [_upstream_inputs(con), str(settings.as_of), kind]
+    if settings.policy["user_id_is_address"] == "hash":
+        inputs.append(settings.hash_key or "")
+    return Build(kind, file, project.fingerprint_of([], inputs))
+
+
+def is_built(settings: Settings, build: Build) -> bool:
+    """Whether the build's file holds this very build, whole, and the working file the addresses of its date."""
+    if not build.file.exists():
+        return False
+    with open_duckdb(build.file) as con:
+        build_state.create_history_schema(con)
+        stored = build_state.stored_fingerprint(con)
+    if build.is_backfill:
+        return stored == build.fingerprint
+    with open_duckdb(settings.working_file) as con:
+        return stored == build.fingerprint == build_state.stored_fingerprint(con, build_state.ADDRESSES)
+
+
+def is_upstream_current(settings: Settings) -> bool:
+    """Whether staging, rollups and seeds hold all that is loaded, made by the project as it is now."""
+    with open_duckdb(settings.working_file) as con:
+        prepare.create_control_schema(con)
+        return build_state.stored_fingerprint(con, build_state.UPSTREAM) == _upstream_inputs(con)
+
+
+def begin(settings: Settings, build: Build, built_at: datetime) -> None:
+    """Write the date that models read, and say that what the build's file holds is not whole.
+
+    A backfill begins with new files, and leaves the working file as it is.
+    """
+    context = prepare.RunContext(settings.as_of, build.is_final, built_at)
+    if build.is_backfill:
+        remove_duckdb(build.dbt_file)
+        remove_duckdb(settings.scratch_file)
+        with open_duckdb(settings.working_file, read_only=True) as con:
+            loaded = prepare.last_load_id(con)
+        with open_duckdb(settings.scratch_file) as con:
+            prepare.create_control_schema(con)
+            prepare.write_run_context(con, context, loaded)
+    else:
+        with open_duckdb(settings.working_file) as con:
+            build_state.store_fingerprint(con, None, build_state.ADDRESSES)
+            prepare.write_run_context(con, context)
+    with open_duckdb(build.dbt_file) as con:
+        build_state.create_history_schema(con)
+        build_state.store_fingerprint(con, None)
+
+
+def finish(settings: Settings, build: Build) -> None:
+    """Say that the build is whole, give a backfill its name, and record its date."""
+    with open_duckdb(build.dbt_file) as con:
+        build_state.store_fingerprint(con, build.fingerprint)
+        con.execute("checkpoint")
+    if build.is_backfill:
+        remove_duckdb(settings.scratch_file)
+        build.dbt_file.replace(build.file)
+    record_date(settings, build)
+    if not build.is_backfill:
+        with open_duckdb(settings.working_file) as con:
+            build_state.store_fingerprint(con, _upstream_inputs(con), build_state.UPSTREAM)
+            build_state.store_fingerprint(con, build.fingerprint, build_state.ADDRESSES)
+
+
+def record_date(settings: Settings, build: Build) -> None:
+    """Add the date of a whole build to the dates that were built."""
+    with open_duckdb(build.file, read_only=True) as con:
+        built = build_state.built_date(con)
+    with open_duckdb(settings.build_file) as con:
+        build_state.create_history_schema(con)
+        build_state.add_built_date(con, built)
+
+
+@contextmanager
+def open_working_and_build(settings: Settings, build: Build) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the working file with the build attached, read-only, as ``build``."""
+    with open_duckdb(settings.working_file) as con:
+        con.execute(f"attach {literal(str(build.file))} as build (read_only)")
+        yield con
+
+
+def _upstream_inputs(con: duckdb.DuckDBPyConnection) -> str:
+    """Return the fingerprint of all that staging, rollups and seeds follow from; ``con`` is the working file."""
+    create_raw_schema(con)
+    return project.fingerprint_of([], [project.project_fingerprint(), prepare.ledger_fingerprint(con)])

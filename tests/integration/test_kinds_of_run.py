@@ -1,0 +1,253 @@
+"""The three kinds of run through Dagster: nightly, the next night without news, intraday, and the backfill of a date.
+
+The landing folder is the sample, and a file of consents cut off in the middle that comes later. One story, told once:
+every test looks at what a part of it left behind.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+
+from orchestration.command_line import SAMPLE, prepare_dagster_home
+from orchestration.report.assets import RUN_REPORT
+from orchestration.settings import Settings, settings_from_environment
+from orchestration.warehouse.build import BACKFILL, INTRADAY, NIGHTLY
+from orchestration.warehouse.project import ensure_manifest
+
+FIRST, SECOND, TODAY = "2026-06-28", "2026-06-29", "2026-06-30"
+CHECK = "nothing_hides_a_wish_to_be_left_alone"
+#: When something was loaded or built, and what records that: these differ from run to run.
+CLOCKS = {"loaded_at", "seconds", "seen_at", "built_at"}
+
+
+@dataclass
+class Done:
+    """A run, and what the folder looked like after it."""
+
+    result: dg.ExecuteInProcessResult
+    published: str
+    working: str
+    rows: dict[str, list[tuple[Any, ...]]]
+    extracts: set[str]
+
+    @property
+    def materialized(self) -> dict[str, dg.AssetMaterialization]:
+        return {
+            "/".join(event.asset_key.path): event.step_materialization_data.materialization
+            for event in self.result.get_asset_materialization_events()
+            if event.asset_key is not None
+        }
+
+    def partition_of(self, key: str) -> str | None:
+        return next(
+            event.partition
+            for event in self.result.get_asset_materialization_events()
+            if event.asset_key == dg.AssetKey(key.split("/"))
+        )
+
+    @property
+    def report(self) -> dict[str, Any]:
+        metadata = self.materialized["/".join(RUN_REPORT.path)].metadata
+        return {name: getattr(value, "value", value) for name, value in metadata.items()}
+
+
+@dataclass
+class Story:
+    """The runs by name."""
+
+    settings: Settings
+    runs: dict[str, Done] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Done:
+        return self.runs[name]
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+
+
+def rows_of(file: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of every mart, without the clocks of the machine."""
+    with duckdb.connect(str(file), read_only=True) as con:
+        columns: dict[str, list[str]] = {}
+        for table, column in con.execute(
+            "select table_name, column_name from duckdb_columns() where schema_name = 'marts' "
+            "and database_name = current_database() order by table_name, column_index"
+        ).fetchall():
+            columns.setdefault(table, []).extend([] if column in CLOCKS else [f'"{column}"'])
+        return {
+            table: con.execute(f"select {', '.join(names)} from marts.{table} order by all").fetchall()
+            for table, names in columns.items()
+        }
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    folder = tmp_path_factory.mktemp("kinds")
+    shutil.copytree(SAMPLE, folder / "landing", ignore=shutil.ignore_patterns("_*"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("BAROMETER_")]:
+            patch.delenv(name)
+        patch.setenv("BAROMETER_LANDING", str(folder / "landing"))
+        patch.setenv("BAROMETER_DATA", str(folder / "data"))
+        patch.setenv("BAROMETER_SETTLE_SECONDS", "0")
+        patch.setenv("BAROMETER_TODAY", TODAY)
+        patch.setenv("DAGSTER_HOME", "")
+        settings = settings_from_environment()
+        prepare_dagster_home(settings)
+        ensure_manifest(settings)
+        from orchestration.definitions import defs
+
+        definitions = defs()
+        told = Story(settings)
+        with dg.DagsterInstance.get() as instance:
+
+            def run(name: str, job: str, date: str) -> None:
+                result = definitions.resolve_job_def(job).execute_in_process(
+                    instance=instance, partition_key=date, raise_on_error=False
+                )
+                told.runs[name] = Done(
+                    result,
+                    digest(settings.published_file),
+                    digest(settings.working_file),
+                    rows_of(settings.published_file),
+                    {path.name for path in settings.extracts.glob("*")},
+                )
+
+            run("first", NIGHTLY, FIRST)
+            run("second", NIGHTLY, SECOND)
+            run("today", INTRADAY, TODAY)
+            run("backfill", BACKFILL, FIRST)
+            content = gzip.compress(b"user_id,channel,status,occurred_at\nu,email,withdrawn,2026-06-01\n" * 99)
+            (folder / "landing" / "consents" / "cut_off.csv.gz").write_bytes(content[: len(content) // 2])
+            run("blocked", NIGHTLY, SECOND)
+            yield told
+
+
+def test_every_run_does_what_it_should(story: Story) -> None:
+    assert {name: done.result.success for name, done in story.runs.items()} == {
+        "first": True,
+        "second": True,
+        "today": True,
+        "backfill": True,
+        "blocked": False,
+    }
+
+
+def test_what_is_of_a_date_is_recorded_under_it(story: Story) -> None:
+    for key in ("marts/rfm", "families/fam_rfm", "intermediate/int_known_users", "published/barometer_duckdb"):
+        assert story["first"].partition_of(key) == FIRST, key
+        assert story["backfill"].partition_of(key) == FIRST, key
+    for key in ("raw/orders", "policy/rfm_map", "staging/stg_orders", "intermediate/int_user_orders_daily"):
+        assert story["first"].partition_of(key) is None, key
+
+
+def test_models_say_how_many_rows_they_have_and_how_long_they_took(story: Story) -> None:
+    done = story["first"]
+    for key in ("marts/rfm", "marts/user_360", "families/fam_rfm", "staging/stg_orders", "policy/rfm_map"):
+        metadata = done.materialized[key].metadata
+        assert metadata["Execution Duration"].value > 0, key
+        if key.startswith("marts/"):
+            assert metadata["dagster/row_count"].value == len(done.rows[key.removeprefix("marts/")]), key
+    assert "dagster/row_count" not in done.materialized["marts/user_segments"].metadata
+
+
+def test_a_night_without_news_builds_only_what_is_of_the_date(story: Story) -> None:
+    built = {key for key, event in story["second"].materialized.items() if "Execution Duration" in event.metadata}
+    assert {key.split("/")[0] for key in built} == {"intermediate", "families", "marts"}
+    assert not any("daily" in key or "touched" in key for key in built)
+    assert story["second"].rows["build_info"] != story["first"].rows["build_info"]
+    assert story["second"].rows["fct_contacts"] != story["first"].rows["fct_contacts"]
+
+
+def test_extracts_are_for_a_plan_date_that_is_not_past(story: Story) -> None:
+    # the plan date of the first run is yesterday, that of the second today
+    assert story["first"].extracts == set()
+    assert story["second"].extracts == {SECOND}
+    assert "2026-06-29 is past" in str(story["first"].materialized["extracts/segments"].metadata["skipped"].value)
+
+
+def test_an_intraday_run_publishes_what_is_not_final_and_extracts_nothing(story: Story) -> None:
+    with duckdb.connect(str(story.settings.published_file), read_only=True) as con:
+        # the blocked run has published SECOND again: a final build takes the place of today's
+        assert con.execute("select as_of::varchar, is_final from marts.build_info").fetchall() == [(SECOND, True)]
+        dates = con.execute("select as_of::varchar, is_final from history.built_dates order by all").fetchall()
+    assert dates == [(FIRST, True), (SECOND, True), (TODAY, False)]
+    assert [row[1] for row in story["today"].rows["build_info"]] == [False]
+    assert story["today"].extracts == {SECOND}
+    assert "extracts/segments" not in story["today"].materialized
+
+
+def test_a_backfill_gives_what_the_night_gave(story: Story) -> None:
+    file = story.settings.backfills / f"{FIRST}.duckdb"
+    backfilled = rows_of(file)
+    expected = story["first"].rows
+    assert backfilled.keys() == expected.keys()
+    for table, rows in expected.items():
+        assert backfilled[table] == rows, table
+
+
+def test_a_backfill_leaves_everything_else_alone(story: Story) -> None:
+    assert story["backfill"].published == story["today"].published
+    assert story["backfill"].working == story["today"].working
+    assert {path.name for path in story.settings.backfills.iterdir()} == {f"{FIRST}.duckdb"}
+    assert "raw/orders" not in story["backfill"].materialized
+
+
+def test_the_published_file_has_its_plots(story: Story) -> None:
+    metadata = story["first"].materialized["published/barometer_duckdb"].metadata
+    for name in ("users_by_engagement", "users_by_rfm", "users_by_contacts_in_7_days"):
+        assert str(metadata[name].value).startswith(f"![{name}](data:image/png;base64,"), name
+
+
+def test_the_report_says_what_was_done(story: Story) -> None:
+    report = story["first"].report
+    load_files = story["first"].rows["load_files"]
+    assert report["rows_loaded"] == sum(
+        event.metadata["rows_read"].value
+        for key, event in story["first"].materialized.items()
+        if key.startswith("raw/") and "rows_read" in event.metadata
+    )
+    assert report["rows_rejected"] == len(story["first"].rows["rejected_rows"]) > 0
+    assert sum(row.data["rows"] for row in report["rejected"].records) == report["rows_rejected"]
+    assert sum(row.data["files_loaded"] for row in report["loaded"].records) == len(load_files)
+    assert report["models_built"] > 60
+    assert report["checks_failed"] == 0
+    assert report["published_file"] == str(story.settings.published_file)
+    assert Path(report["dbt_log"]).exists()
+    for word in ("Loaded", "Rejected", "Skipped", "Built", "Checked", "Published", "Extracts"):
+        assert f"**{word}**" in report["report"], word
+    assert f"nightly run of {FIRST}" in report["report"]
+
+
+def test_the_report_of_a_night_without_news_says_what_was_skipped(story: Story) -> None:
+    report = story["second"].report
+    assert report["rows_loaded"] == 0
+    assert "files that were loaded before" in report["report"]
+    assert report["extracts_folder"] == str(story.settings.extracts / SECOND)
+
+
+def test_a_failing_check_stands_at_its_asset_and_in_the_report(story: Story) -> None:
+    done = story["blocked"]
+    failed = [check for check in done.result.get_asset_check_evaluations() if not check.passed]
+    failed = [check for check in failed if check.severity == dg.AssetCheckSeverity.ERROR]
+    assert [(check.check_name, "/".join(check.asset_key.path)) for check in failed] == [
+        (CHECK, "published/barometer_duckdb")
+    ]
+    assert "acknowledged_rejects.csv" in str(failed[0].metadata["what_to_do"].value)
+    # what was written for the date before may hold somebody who has said no since
+    assert done.extracts == set()
+    assert "extracts/segments" not in done.materialized
+    assert done.report["checks_failed"] == 1
+    assert f"| {CHECK} | published/barometer_duckdb | failed |" in done.report["report"]
