@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from orchestration.errors import BarometerError
 from orchestration.settings import ROOT, SAMPLE_MARK, Settings, settings_from_environment
+from orchestration.warehouse.build import kind_of_run
 from orchestration.warehouse.project import ensure_manifest
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parse.set_defaults(command=lambda options: ensure_manifest(settings_from_environment()))
     dev = commands.add_parser("dev", parents=[common], help="open the Dagster UI on this machine")
     dev.add_argument("--port", default="3000", help="port of the UI (default: 3000)")
+    dev.add_argument("--sample", action="store_true", help="look at the committed sample, on its last day")
     dev.set_defaults(command=_dev)
     return parser
 
@@ -132,6 +134,7 @@ def _run(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     settings = settings_from_environment()
     settings.require_landing()
+    kind_of_run(settings.as_of, settings.today, set())
     prepare_dagster_home(settings)
     _log.info("Barometer as of %s, into %s", settings.as_of, settings.data)
     # dbt parses in a child while this process imports Dagster
@@ -198,6 +201,8 @@ def _seconds_by_stage(result: dg.ExecuteInProcessResult) -> dict[str, float]:
 
 
 def _dev(options: argparse.Namespace) -> None:
+    if options.sample:
+        _use_sample_unless_told()
     settings = settings_from_environment()
     prepare_dagster_home(settings)
     ensure_manifest(settings)

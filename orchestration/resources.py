@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
@@ -12,6 +12,7 @@ from datetime import date
 import dagster as dg
 from pydantic import PrivateAttr
 
+from orchestration.errors import BarometerError
 from orchestration.settings import Settings, settings_from_environment
 from orchestration.warehouse.build import Build, build_of, kind_of
 from orchestration.warehouse.lock import warehouse_lock
@@ -26,6 +27,7 @@ WRITER_POOL = "duckdb_writer"
 PID_TAG, _LOCK_TAG = "barometer/pid", "barometer/lock"
 #: Dagster's own tags: the date of a run, and how often it is run again by itself.
 _PARTITION_TAG, _MAX_RETRIES_TAG = "dagster/partition", "dagster/max_retries"
+_RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
@@ -71,8 +73,8 @@ class Warehouse(dg.ConfigurableResource):
         """Take the lock, then clear away runs that were killed while they held it."""
         run, instance = context.run, context.instance
         self._settings = settings_from_environment()
-        if run is not None and _PARTITION_TAG in run.tags:
-            self._settings = replace(self._settings, as_of=date.fromisoformat(run.tags[_PARTITION_TAG]))
+        if run is not None:
+            self._settings = _of_its_date(self._settings, run.tags)
         if run is not None and instance is not None:
             instance.add_run_tags(run.run_id, {PID_TAG: str(os.getpid())})
         with warehouse_lock(self._settings.warehouse, self.lock_wait_seconds, log.info) as self._lock:
@@ -87,6 +89,15 @@ class Warehouse(dg.ConfigurableResource):
                 yield self
             finally:
                 instance.add_run_tags(run.run_id, {_LOCK_TAG: "released"})
+
+
+def _of_its_date(settings: Settings, tags: Mapping[str, str]) -> Settings:
+    """Return the settings for the date that a run's tags name, as they are without one."""
+    first, last = (tags.get(tag) for tag in _RANGE_TAGS)
+    if first != last:
+        raise BarometerError(f"A run builds one date, not those from {first} to {last}.", "Start a run for each date.")
+    partition = tags.get(_PARTITION_TAG) or first
+    return replace(settings, as_of=date.fromisoformat(partition)) if partition else settings
 
 
 def clear_killed_runs(instance: dg.DagsterInstance, run_id: str | None) -> list[str]:

@@ -24,6 +24,7 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
     "unit": ([*PYTEST, "-n", "2", "tests/unit"],),
     "properties": ([*PYTEST, "-n", "2", "tests/properties"],),
     "end to end": ([*PYTEST, "-n", "2", "--dist", "loadfile", "tests/integration"],),
+    "browser": ([*PYTEST, "tests/browser"],),
     "faults": ([*PYTEST, "tests/faults"],),
 }
 

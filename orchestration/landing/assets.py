@@ -44,8 +44,6 @@ def _spec(name: str, description: str) -> dg.AssetSpec:
 @dg.multi_asset(
     name=LOAD,
     pool=WRITER_POOL,
-    # a folder of another machine may be away for a moment
-    retry_policy=dg.RetryPolicy(max_retries=1, delay=5),
     specs=[
         *(_spec(name, f"Rows of landing/{name}/, typed; key: {', '.join(d.key)}.") for name, d in DATASETS.items()),
         *(_spec(name, description) for name, description in LEDGERS.items()),

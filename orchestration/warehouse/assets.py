@@ -21,7 +21,16 @@ from orchestration.ownership import OWNERS
 from orchestration.resources import WRITER_POOL, Warehouse, log
 from orchestration.settings import Settings
 from orchestration.warehouse import build_state, prepare, project
-from orchestration.warehouse.build import begin, finish, is_built, is_upstream_current, record_date
+from orchestration.warehouse.build import (
+    BACKFILL,
+    begin,
+    begin_upstream,
+    finish,
+    finish_upstream,
+    is_built,
+    is_upstream_current,
+    record_date,
+)
 from orchestration.warehouse.dbt import run_environment, start_dbt
 from orchestration.warehouse.files import open_duckdb
 
@@ -100,11 +109,28 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
     )
     def dbt_models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
         """Build seeds, models and data tests, unless the file holds the same build already."""
-        settings, build = warehouse.settings, warehouse.build()
+        settings, selected = warehouse.settings, context.selected_asset_keys
         of_a_date = {spec.key for spec in context.assets_def.specs if spec.partitions_def is not None}
-        selected = context.selected_asset_keys
+        if not selected & of_a_date:
+            begin_upstream(settings, clock.now())
+            is_all = selected == context.assets_def.keys - of_a_date
+            args = ["--exclude", *as_of_selection(project.read_manifest())] if is_all else _select(selected)
+            if is_all:
+                _drop_changed_models(settings)
+            yield from _run_dbt(context, warehouse, translator, args, is_upstream=True)
+            if is_all:
+                finish_upstream(settings)
+            return
+        build = warehouse.build()
         if not of_a_date <= selected:
-            yield from _some_models(context, warehouse, translator, selected)
+            if build.is_backfill:
+                raise BarometerError(
+                    f"{settings.as_of} is an older date, which is built whole or not at all.",
+                    "Run the job backfill, or choose all assets that have partitions.",
+                )
+            # what the file holds then is not whole
+            begin(settings, build, clock.now())
+            yield from _run_dbt(context, warehouse, translator, _select(selected))
             return
         if is_built(settings, build):
             record_date(settings, build)
@@ -121,28 +147,18 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
         begin(settings, build, clock.now())
         if is_current:
             log.info("dbt: nothing new was loaded; staging and rollups stay as they are")
-            args = ["--select", *as_of_selection(project.read_manifest())]
         else:
-            args = []
             _drop_changed_models(settings)
-        yield from _run_dbt(context, warehouse, translator, args)
+        args = ["--select", *as_of_selection(project.read_manifest())] if is_current else []
+        yield from _run_dbt(context, warehouse, translator, args, is_upstream=not is_current)
         finish(settings, build)
 
     return dbt_models
 
 
-def _some_models(
-    context: dg.AssetExecutionContext, warehouse: Warehouse, translator: Translator, selected: Collection[dg.AssetKey]
-) -> Iterator[Any]:
-    """Build some models alone, as somebody asks in the UI; what the file holds then is not whole."""
-    build = warehouse.build()
-    if build.is_backfill:
-        raise BarometerError(
-            f"{warehouse.settings.as_of} is an older date, which is built whole or not at all.",
-            "Run the job backfill, or choose all assets that have partitions.",
-        )
-    begin(warehouse.settings, build, clock.now())
-    yield from _run_dbt(context, warehouse, translator, ["--select", *(key.path[-1] for key in selected)])
+def _select(models: Collection[dg.AssetKey]) -> list[str]:
+    """Return dbt's arguments for some models alone, as somebody asks for them in the UI."""
+    return ["--select", *(key.path[-1] for key in models)]
 
 
 def _same_as_before(assets: dg.AssetsDefinition, checks: Collection[dg.AssetCheckKey]) -> Iterator[Any]:
@@ -172,18 +188,26 @@ def _drop_changed_models(settings: Settings) -> None:
 
 
 def _run_dbt(
-    context: dg.AssetExecutionContext, warehouse: Warehouse, translator: Translator, selection: Sequence[str]
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    translator: Translator,
+    selection: Sequence[str],
+    is_upstream: bool = False,
 ) -> Iterator[Any]:
-    """Run `dbt build` and yield what becomes of each model and test."""
-    settings, build = warehouse.settings, warehouse.build()
+    """Run `dbt build` and yield what becomes of each model and test.
+
+    ``is_upstream``: staging, rollups or seeds are among them.
+    """
+    settings = warehouse.settings
+    is_backfill = warehouse.kind == BACKFILL and not is_upstream
     started = time.perf_counter()
-    log.info("dbt: building %s (%s)", settings.as_of, build.kind)
-    target = project.run_target(settings, build.is_backfill)
+    log.info("dbt: building %s (%s)", settings.as_of, warehouse.kind)
+    target = project.run_target(settings, is_backfill)
     manifest = project.read_manifest()
     invocation = DbtCliInvocation(
         process=start_dbt(
             ["build", "--exclude-resource-type", "unit_test", *selection],
-            run_environment(settings, target, build.is_backfill),
+            run_environment(settings, target, is_backfill),
             settings.warehouse,
             warehouse.lock,
         ),

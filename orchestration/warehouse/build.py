@@ -132,9 +132,23 @@ def finish(settings: Settings, build: Build) -> None:
         build.dbt_file.replace(build.file)
     record_date(settings, build)
     if not build.is_backfill:
+        finish_upstream(settings)
         with open_duckdb(settings.working_file) as con:
-            build_state.store_fingerprint(con, _upstream_inputs(con), build_state.UPSTREAM)
             build_state.store_fingerprint(con, build.fingerprint, build_state.ADDRESSES)
+
+
+def begin_upstream(settings: Settings, built_at: datetime) -> None:
+    """Write what models read before staging, rollups and seeds are built alone; what is of a date stays as it is."""
+    with open_duckdb(settings.working_file) as con:
+        create_raw_schema(con)
+        prepare.create_control_schema(con)
+        prepare.write_run_context(con, prepare.RunContext(settings.as_of, True, built_at))
+
+
+def finish_upstream(settings: Settings) -> None:
+    """Say that staging, rollups and seeds hold all that is loaded, as the project makes them now."""
+    with open_duckdb(settings.working_file) as con:
+        build_state.store_fingerprint(con, _upstream_inputs(con), build_state.UPSTREAM)
 
 
 def record_date(settings: Settings, build: Build) -> None:

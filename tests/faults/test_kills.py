@@ -26,6 +26,7 @@ import dagster as dg
 import duckdb
 import pytest
 
+from orchestration.resources import WRITER_POOL
 from orchestration.settings import DBT_PROJECT, ROOT, settings_from_environment
 from orchestration.warehouse.lock import warehouse_lock
 from orchestration.warehouse.project import ensure_manifest
@@ -118,6 +119,11 @@ class Folder:
         """Of its Dagster runs, oldest first."""
         with dg.DagsterInstance.from_config(str(self.data / "dagster")) as instance:
             return [record.dagster_run.status for record in instance.get_run_records(ascending=True)]
+
+    def slots_held(self) -> int:
+        """How many runs hold the slot of those that write."""
+        with dg.DagsterInstance.from_config(str(self.data / "dagster")) as instance:
+            return len(instance.event_log_storage.get_concurrency_info(WRITER_POOL).active_run_ids)
 
 
 def children_of(pid: int) -> list[int]:
@@ -251,6 +257,8 @@ class Killed:
     orphans: list[int]
     seconds_of_orphans: float
     published: str
+    #: How many runs hold the one slot of those that write.
+    slots_held: int
 
 
 @dataclass
@@ -289,7 +297,7 @@ def kill(folder: Folder, moment: str, condition: Callable[[], bool]) -> Killed:
     started = time.monotonic()
     while any(is_alive(pid) for pid in orphans) and time.monotonic() < started + 30:
         time.sleep(0.02)
-    return Killed(moment, orphans, time.monotonic() - started, digest(folder.published))
+    return Killed(moment, orphans, time.monotonic() - started, digest(folder.published), folder.slots_held())
 
 
 @pytest.fixture(scope="module")
@@ -421,6 +429,11 @@ def test_the_killed_folder_ends_where_the_undisturbed_one_does(outcome: Outcome)
     for data in (killed.data, undisturbed.data):
         left = {path.name for path in (data / "warehouse").iterdir()} - {"dbt"}
         assert left == {".lock", "working.duckdb", "build.duckdb", "barometer.duckdb"}
+
+
+def test_a_killed_run_keeps_its_slot_until_the_next_one_comes(outcome: Outcome) -> None:
+    assert {kill.moment: kill.slots_held for kill in outcome.kills} == {"loading": 1, "building": 1, "publishing": 1}
+    assert outcome.killed.slots_held() == outcome.undisturbed.slots_held() == 0
 
 
 def test_killed_runs_are_marked_as_failed(outcome: Outcome) -> None:

@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from orchestration.settings import Settings, settings_from_environment
 from orchestration.warehouse.build import BACKFILL, INTRADAY, NIGHTLY
 from orchestration.warehouse.project import ensure_manifest
 
+#: An order of somebody new, on a date that was built before it came.
+ONE_MORE = "order_id,user_id,ordered_at,gross_amount\none-more,late,2026-06-20T10:00:00Z,10\n"
 FIRST, SECOND, TODAY = "2026-06-28", "2026-06-29", "2026-06-30"
 CHECK = "nothing_hides_a_wish_to_be_left_alone"
 #: When something was loaded or built, and what records that: these differ from run to run.
@@ -39,6 +41,8 @@ class Done:
     published: str
     working: str
     rows: dict[str, list[tuple[Any, ...]]]
+    #: The rows of FIRST's own file, once there is one.
+    backfilled: dict[str, list[tuple[Any, ...]]]
     extracts: set[str]
 
     @property
@@ -95,7 +99,8 @@ def rows_of(file: Path) -> dict[str, list[tuple[Any, ...]]]:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("kinds")
-    shutil.copytree(SAMPLE, folder / "landing", ignore=shutil.ignore_patterns("_*"))
+    landing = folder / "landing"
+    shutil.copytree(SAMPLE, landing, ignore=shutil.ignore_patterns("_*"))
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("BAROMETER_")]:
             patch.delenv(name)
@@ -110,18 +115,23 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         from orchestration.definitions import defs
 
         definitions = defs()
+        specs = definitions.resolve_all_asset_specs()
         told = Story(settings)
         with dg.DagsterInstance.get() as instance:
 
-            def run(name: str, job: str, date: str) -> None:
+            def run(name: str, job: str, date: str | None, assets: Collection[dg.AssetKey] | None = None) -> None:
                 result = definitions.resolve_job_def(job).execute_in_process(
-                    instance=instance, partition_key=date, raise_on_error=False
+                    instance=instance,
+                    partition_key=date,
+                    raise_on_error=False,
+                    asset_selection=None if assets is None else list(assets),
                 )
                 told.runs[name] = Done(
                     result,
                     digest(settings.published_file),
                     digest(settings.working_file),
                     rows_of(settings.published_file),
+                    rows_of(file) if (file := settings.backfills / f"{FIRST}.duckdb").exists() else {},
                     {path.name for path in settings.extracts.glob("*")},
                 )
 
@@ -129,8 +139,18 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             run("second", NIGHTLY, SECOND)
             run("today", INTRADAY, TODAY)
             run("backfill", BACKFILL, FIRST)
+            # what somebody may ask for in the UI: a part of an older date, and all that has no date
+            run("a part", NIGHTLY, FIRST, [dg.AssetKey(["marts", "rfm"])])
+            (landing / "orders" / "one_more.csv").write_text(ONE_MORE)
+            run(
+                "upstream",
+                NIGHTLY,
+                None,
+                [spec.key for spec in specs if spec.partitions_def is None and spec.key.path[0] != "control"],
+            )
+            run("backfill again", BACKFILL, FIRST)
             content = gzip.compress(b"user_id,channel,status,occurred_at\nu,email,withdrawn,2026-06-01\n" * 99)
-            (folder / "landing" / "consents" / "cut_off.csv.gz").write_bytes(content[: len(content) // 2])
+            (landing / "consents" / "cut_off.csv.gz").write_bytes(content[: len(content) // 2])
             run("blocked", NIGHTLY, SECOND)
             yield told
 
@@ -141,6 +161,9 @@ def test_every_run_does_what_it_should(story: Story) -> None:
         "second": True,
         "today": True,
         "backfill": True,
+        "a part": False,
+        "upstream": True,
+        "backfill again": True,
         "blocked": False,
     }
 
@@ -190,12 +213,29 @@ def test_an_intraday_run_publishes_what_is_not_final_and_extracts_nothing(story:
 
 
 def test_a_backfill_gives_what_the_night_gave(story: Story) -> None:
-    file = story.settings.backfills / f"{FIRST}.duckdb"
-    backfilled = rows_of(file)
-    expected = story["first"].rows
+    expected, backfilled = story["first"].rows, story["backfill"].backfilled
     assert backfilled.keys() == expected.keys()
     for table, rows in expected.items():
         assert backfilled[table] == rows, table
+
+
+def test_a_backfill_knows_what_has_been_loaded_since(story: Story) -> None:
+    before, after = story["backfill"].backfilled, story["backfill again"].backfilled
+    assert {row[0] for row in after["rfm"]} - {row[0] for row in before["rfm"]} == {"late"}
+    assert len(after["user_360"]) == len(before["user_360"]) + 1
+
+
+def test_a_part_of_an_older_date_is_refused(story: Story) -> None:
+    failure = story["a part"].result.failure_data_for_node("dbt_models")
+    assert failure is not None and failure.error is not None and failure.error.cause is not None
+    assert f"{FIRST} is an older date, which is built whole or not at all" in failure.error.cause.message
+
+
+def test_what_has_no_date_can_be_built_alone(story: Story) -> None:
+    done = story["upstream"]
+    assert "raw/orders" in done.materialized and "staging/stg_orders" in done.materialized
+    assert not {"marts", "families", "published"} & {key.split("/")[0] for key in done.materialized}
+    assert done.published == story["backfill"].published
 
 
 def test_a_backfill_leaves_everything_else_alone(story: Story) -> None:
