@@ -206,8 +206,9 @@ def _dev(options: argparse.Namespace) -> None:
     settings = settings_from_environment()
     prepare_dagster_home(settings)
     ensure_manifest(settings)
-    command = [str(Path(sys.executable).parent / "dagster"), "dev", "-m", "orchestration.definitions"]
+    command = [str(Path(sys.executable).parent / "dagster"), "dev"]
     os.chdir(ROOT)
+    os.environ["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded"
     # the web server and the daemon read the storage class that dagster.yaml names
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     os.execv(command[0], [*command, "-h", "127.0.0.1", "-p", options.port])

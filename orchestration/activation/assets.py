@@ -43,13 +43,14 @@ def raise_if_blocked(settings: Settings, build: Build) -> None:
 )
 def nothing_hides_a_wish_to_be_left_alone(warehouse: Warehouse) -> dg.AssetCheckResult:
     """Fail while a rejected row or file may hide a wish to be left alone."""
+    as_of = str(warehouse.settings.as_of)
     try:
         raise_if_blocked(warehouse.settings, warehouse.build())
     except BarometerError as error:
         # what an earlier run of this date wrote may hold somebody who has said no since
         segments.remove_extracts(warehouse.settings.extracts, warehouse.settings.as_of)
-        return dg.AssetCheckResult(passed=False, metadata={"what_to_do": str(error)})
-    return dg.AssetCheckResult(passed=True)
+        return dg.AssetCheckResult(passed=False, metadata={"what_to_do": str(error), "as_of": as_of})
+    return dg.AssetCheckResult(passed=True, metadata={"as_of": as_of})
 
 
 def segment_extracts_of(dates: dg.PartitionsDefinition, freshness: dg.FreshnessPolicy) -> dg.AssetsDefinition:

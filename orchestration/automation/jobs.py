@@ -15,19 +15,19 @@ def jobs_of(of_a_date: dg.AssetSelection) -> list[dg.UnresolvedAssetJobDefinitio
         dg.define_asset_job(
             NIGHTLY,
             selection=everything,
-            description="Load what has landed, build and check every model, publish, and write the segment extracts. "
-            "For yesterday, or an earlier date while no later one is built.",
+            description="Choose yesterday's partition: the latest is today, which is not final. Loads what has landed, "
+            "builds and checks every model, publishes, and writes the segment extracts.",
         ),
         dg.define_asset_job(
             INTRADAY,
             selection=everything - extracts,
-            description="The same for today, without extracts: what it publishes is not final, and any final build "
-            "may take its place. Once the nightly run of yesterday has succeeded.",
+            description="Choose the latest partition, today. The same as nightly without extracts: what it publishes "
+            "is not final, and any final build may take its place.",
         ),
         dg.define_asset_job(
             BACKFILL,
             selection=of_a_date - extracts,
-            description="Build an older date into warehouse/backfill/<date>.duckdb from what is loaded. It changes "
-            "neither the published file nor the extracts.",
+            description="Choose a date before the last that was built. Builds it into warehouse/backfill/<date>.duckdb "
+            "from what is loaded; changes neither the published file nor the extracts.",
         ),
     ]

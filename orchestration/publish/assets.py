@@ -58,9 +58,9 @@ def published_file_of(
             metadata={
                 "path": dg.MetadataValue.path(str(settings.published_file)),
                 "as_of": str(settings.as_of),
-                "megabytes": settings.published_file.stat().st_size / 1e6,
-                "rows": dg.MetadataValue.table(rows),
+                "megabytes": round(settings.published_file.stat().st_size / 1e6, 1),
                 **overview(settings.published_file),
+                "rows": dg.MetadataValue.table(rows),
             }
         )
 

@@ -27,8 +27,8 @@ def run_report_of(dates: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         group_name="report",
         kinds={"markdown"},
         owners=OWNERS,
-        description="What the run loaded, rejected, skipped, built, checked and published, how long it took, and where "
-        "the files are.",
+        description="Comes last, also after a stage that failed: what the run loaded, rejected, skipped, built, "
+        "checked and published, how long it took, and where the files are.",
     )
     def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
         settings = warehouse.settings

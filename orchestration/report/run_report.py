@@ -10,6 +10,15 @@ from typing import Any
 import dagster as dg
 
 _MOST = 10
+#: Columns of the table of what was loaded, and what the loader calls them.
+_LOADED = {
+    "files": "files_loaded",
+    "unreadable": "files_unreadable",
+    "rows": "rows_read",
+    "rejected": "rows_rejected",
+    "duplicate": "rows_duplicate",
+    "erased": "rows_erased",
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ def report_of(events: Iterable[dg.EventLogEntry]) -> RunReport:
                     evaluation.passed,
                     evaluation.severity == dg.AssetCheckSeverity.WARN,
                     "skipped" in values,
-                    str(values.get("what_to_do") or values.get("dagster_dbt/failed_row_count") or ""),
+                    _detail(values),
                 )
             )
         elif event.is_step_success and event.step_key is not None:
@@ -86,15 +95,24 @@ def report_of(events: Iterable[dg.EventLogEntry]) -> RunReport:
     return RunReport(assets, checks, seconds, failed)
 
 
+def _detail(values: Mapping[str, Any]) -> str:
+    """Return what a check says of what it found."""
+    rows = values.get("dagster_dbt/failed_row_count")
+    return str(values.get("what_to_do") or ("" if rows is None else _count(rows, "row")))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def _values(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {name: getattr(value, "value", value) for name, value in metadata.items()}
 
 
 def outline(report: RunReport) -> list[tuple[str, str]]:
     """Return the lines of the report, each with what it is about: loaded, rejected, skipped, built, checked, ..."""
-    raw = report.of("raw")
     totals = {
-        name: sum(metadata.get(name, 0) for metadata in raw.values())
+        name: _total(report, name)
         for name in (
             "files_loaded",
             "files_unchanged",
@@ -108,18 +126,18 @@ def outline(report: RunReport) -> list[tuple[str, str]]:
     lines = [
         (
             "Loaded",
-            f"{totals['rows_read']:,} rows of {totals['files_loaded']:,} files; "
+            f"{_count(totals['rows_read'], 'row')} of {_count(totals['files_loaded'], 'file')}; "
             f"{totals['rows_duplicate']:,} duplicate, {totals['rows_erased']:,} erased",
         ),
         (
             "Rejected",
-            f"{totals['rows_rejected']:,} rows, {totals['files_unreadable']:,} unreadable files",
+            f"{_count(totals['rows_rejected'], 'row')}, {_count(totals['files_unreadable'], 'unreadable file')}",
         ),
         ("Skipped", _skipped(report, totals["files_unchanged"])),
         (
             "Built",
             f"{len(report.models):,} models and seeds, "
-            f"{sum(metadata.get('dagster/row_count', 0) for metadata in report.models.values()):,} rows",
+            + _count(sum(metadata.get("dagster/row_count", 0) for metadata in report.models.values()), "row"),
         ),
         (
             "Checked",
@@ -136,8 +154,13 @@ def outline(report: RunReport) -> list[tuple[str, str]]:
     return lines
 
 
+def _total(report: RunReport, name: str) -> int:
+    """Return the sum of a number over all that was loaded."""
+    return sum(int(metadata.get(name, 0)) for metadata in report.of("raw").values())
+
+
 def _skipped(report: RunReport, files: int) -> str:
-    parts = [f"{files:,} files that were loaded before"] if files else []
+    parts = [f"{_count(files, 'file')} loaded before"] if files else []
     parts += sorted({str(m["skipped"]) for m in report.assets.values() if "skipped" in m})
     return "; ".join(parts) or "nothing"
 
@@ -147,16 +170,9 @@ def _path(metadata: Mapping[str, Any]) -> str:
 
 
 def markdown(title: str, report: RunReport) -> str:
-    """Return the report as Markdown: the outline, then what needs somebody's attention."""
+    """Return the outline as Markdown. Dagster shows up to 1,000 characters at once, more behind a link."""
     lines = [f"### {title}", "", "| | |", "| --- | --- |"]
-    lines += [f"| **{what}** | {_escaped(text)} |" for what, text in outline(report)]
-    attention = [check for check in report.checks if outcome_of(check) in ("failed", "warned")]
-    if attention:
-        lines += ["", "| check | asset | outcome | detail |", "| --- | --- | --- | --- |"]
-        lines += [
-            f"| {check.name} | {check.asset} | {outcome_of(check)} | {_escaped(check.detail)} |" for check in attention
-        ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"| **{what}** | {_escaped(text)} |" for what, text in outline(report))])
 
 
 def _escaped(text: str) -> str:
@@ -166,13 +182,21 @@ def _escaped(text: str) -> str:
 def metadata_of(title: str, report: RunReport, files: Mapping[str, str]) -> dict[str, Any]:
     """Return the report as metadata of an asset: the text, tables, numbers that Dagster plots, and the files' paths."""
     loaded = [
-        {"dataset": key.removeprefix("raw/"), **{name: int(metadata.get(name, 0)) for name in _LOADED}}
+        {
+            "dataset": key.removeprefix("raw/"),
+            **{title: int(metadata.get(name, 0)) for title, name in _LOADED.items()},
+        }
         for key, metadata in report.of("raw").items()
         if metadata.get("files_loaded") or metadata.get("files_unreadable")
     ]
     slowest = sorted(report.models.items(), key=lambda item: -item[1]["Execution Duration"])[:_MOST]
     rejected = report.assets.get("raw/rejected_rows", {}).get("new_by_reason")
-    tables = {
+    tables: dict[str, list[dict[str, Any]]] = {
+        "needs_attention": [
+            {"check": check.name, "asset": check.asset, "outcome": outcome_of(check), "detail": check.detail}
+            for check in report.checks
+            if outcome_of(check) in ("failed", "warned")
+        ],
         "loaded": loaded,
         "slowest_models": [
             {
@@ -190,14 +214,11 @@ def metadata_of(title: str, report: RunReport, files: Mapping[str, str]) -> dict
             name: dg.MetadataValue.table([dg.TableRecord(row) for row in rows]) for name, rows in tables.items() if rows
         },
         **({"rejected": rejected} if rejected else {}),
-        "rows_loaded": sum(row["rows_read"] for row in loaded),
-        "rows_rejected": sum(row["rows_rejected"] for row in loaded),
+        "rows_loaded": _total(report, "rows_read"),
+        "rows_rejected": _total(report, "rows_rejected"),
         "models_built": len(report.models),
         "checks_failed": report.count("failed"),
         "checks_warned": report.count("warned"),
         "seconds": round(sum(report.seconds.values()), 2),
         **{name: dg.MetadataValue.path(path) for name, path in files.items()},
     }
-
-
-_LOADED = ("files_loaded", "files_unreadable", "rows_read", "rows_rejected", "rows_duplicate", "rows_erased")

@@ -72,10 +72,17 @@ class Translator(DagsterDbtTranslator):
             spec = super().get_asset_spec(manifest, unique_id, project)
             self._specs[unique_id] = spec.replace_attributes(
                 owners=OWNERS,
-                group_name=node["fqn"][1] if node["resource_type"] == "model" else node["schema"],
+                group_name=_group_of(node),
                 partitions_def=self._dates if _is_of_a_date(node) else None,
             )
         return self._specs[unique_id]
+
+
+def _group_of(node: Mapping[str, Any]) -> str:
+    """Return the group of a node: a model's folder, with what is of a date apart from what holds every date."""
+    if node["resource_type"] != "model":
+        return str(node["schema"])
+    return "as_of" if node["fqn"][1:3] == ["intermediate", "as_of"] else str(node["fqn"][1])
 
 
 def _is_of_a_date(node: Mapping[str, Any]) -> bool:

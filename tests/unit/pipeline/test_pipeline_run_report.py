@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from orchestration.errors import BarometerError
+from orchestration.publish.overview import bar_chart
 from orchestration.report.run_report import Check, RunReport, markdown, metadata_of, outcome_of, outline, report_of
 from orchestration.resources import _of_its_date
 from orchestration.settings import settings_from_environment
@@ -57,11 +58,18 @@ def test_what_was_loaded_built_checked_and_what_failed(report: RunReport) -> Non
 
 
 def test_checks_that_need_somebody_are_listed_with_what_to_do(report: RunReport) -> None:
+    records = metadata_of("The run", report, {})["needs_attention"].records
+    assert {tuple(record.data.values()) for record in records} == {
+        ("odd", "raw/orders", "warned", ""),
+        ("wrong", "raw/orders", "failed", "look | at\nit"),
+    }
+
+
+def test_the_text_is_short_enough_to_be_shown_at_once(report: RunReport) -> None:
     text = markdown("The run", report)
     assert text.startswith("### The run\n")
-    assert "| wrong | raw/orders | failed | look \\| at<br>it |" in text
-    assert "| odd | raw/orders | warned |  |" in text
-    assert "| good |" not in text and "| same |" not in text
+    assert "| **Rejected** | 3 rows, 0 unreadable files |" in text
+    assert len(text) < 1000
 
 
 def test_numbers_that_can_be_plotted_and_paths(report: RunReport) -> None:
@@ -112,3 +120,14 @@ def test_an_error_is_read_back_from_its_text() -> None:
         for text in (str(error), f"orchestration.errors.BarometerError: {error}\n"):
             read = BarometerError.from_text(text)
             assert (read.message, read.hint) == (error.message, error.hint)
+
+
+def test_bars_are_as_long_as_what_they_count() -> None:
+    lines = bar_chart([("all", 1600), ("half", 800), ("few", 1), ("none", 0)]).splitlines()
+    assert lines[0] == lines[-1] == "```"
+    assert lines[1:-1] == ["all  " + "█" * 24 + " 1,600", "half " + "█" * 12 + " 800", "few  ▏ 1", "none  0"]
+
+
+def test_nothing_to_draw() -> None:
+    assert bar_chart([]) == "```\n```"
+    assert bar_chart([("none", 0)]) == "```\nnone  0\n```"

@@ -18,11 +18,12 @@ import duckdb
 import pytest
 
 from orchestration.landing.contract import DATASETS, Column, Dataset
+from orchestration.landing.protection import e164
 
 SAMPLE = Path(__file__).parents[3] / "data" / "sample"
 README = Path(__file__).parents[3] / "data" / "README.md"
 CHANNELS = {"email", "sms", "push", "web_push", "in_app", "whatsapp", "telegram", "viber", "voice"}
-STATUSES = {"granted", "withdrawn", "opt_in", "opt_out", "subscribed", "unsubscribed"}
+STATUSES = {"granted", "withdrawn", "opt_in", "opt_out", "subscribed", "unsubscribed", "Granted", "Withdrawn"}
 CUT_OFF = "products/supplier.csv.gz"
 
 
@@ -117,9 +118,52 @@ def rows() -> dict[str, list[dict[str, Any] | None]]:
 
 def test_sizes(rows: dict[str, list[Any]]) -> None:
     assert sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file()) <= 8 * 1024 * 1024
-    assert len(rows["events"]) <= 120_000
-    assert len(rows["messages"]) <= 60_000
+    assert 80_000 <= len(rows["events"]) <= 120_000
+    assert 35_000 <= len(rows["messages"]) <= 60_000
+    assert 1_900 <= len({row.get("user_id") for row in rows["users"] if row}) <= 2_100
     assert all(rows[name] for name in DATASETS)
+
+
+def test_the_last_day_is_in_files_of_its_own() -> None:
+    """Those that arrive on it: so that one more day can be loaded after the others."""
+    folders = {path.parent.relative_to(SAMPLE).parts for path in SAMPLE.rglob("*.*") if "30" in path.parts}
+    assert {parts[0] for parts in folders} >= {"events", "orders", "order_items", "messages", "message_events", "users"}
+    assert {parts[1:] for parts in folders} == {("2026", "06", "30")}
+
+
+def test_people_are_fictional(rows: dict[str, list[Any]]) -> None:
+    """Mail addresses are of the domains for examples; telephone numbers are kept for fiction, and yet valid."""
+    users = [row for row in rows["users"] if row and row.get("user_id")]
+    mail = {row["email"].lower().split("@")[1] for row in users if row.get("email")}
+    assert mail == {"example.com", "example.org", "example.net"}
+    phones = {(row["phone"], row.get("country") or None) for row in users if row.get("phone")}
+    numbers = [e164(phone, country) for phone, country in phones]
+    assert len(numbers) > 900 and all(numbers)
+    assert sum(not phone.startswith("+") for phone, _ in phones) > 100
+    kept = re.compile(
+        r"\+33(19900|26191|35301|46571|53649)\d{4}"
+        r"|\+49(3023125|6990009|4066969|2214710|8999998)\d{3}"
+        r"|\+44(11[34678]|1[23456]1)4960\d{3}|\+442079460\d{3}"
+        r"|\+1\d{3}55501\d{2}"
+        r"|\+61[2378](5550|7010)\d{4}"
+        r"|\+46(8465004|3139006|4062804|9803192)\d{2}"
+    )
+    assert [number for number in numbers if not kept.fullmatch(str(number))] == []
+
+
+def test_it_looks_like_a_shop(rows: dict[str, list[Any]]) -> None:
+    users = [row for row in rows["users"] if row]
+    assert len({row["country"] for row in users if row.get("country")}) >= 8
+    decades = {str(row["birth_date"])[:3] for row in users if row.get("birth_date")}
+    assert {"194", "196", "198", "200"} <= decades
+    week_ago = datetime(2026, 6, 24, tzinfo=UTC)
+    messages = (row for row in rows["messages"] if row and row.get("user_id"))
+    week = Counter(row["user_id"] for row in messages if (sent := _time(row.get("sent_at"))) and sent >= week_ago)
+    assert sum(count > 10 for count in week.values()) >= 5
+    assert len(week) < 1500
+    plans = {row.get("plan") for row in rows["subscriptions"] if row}
+    assert {"monthly", "yearly"} <= plans
+    assert len({row["user_id"] for row in rows["erasures"] if row}) >= 3
 
 
 def test_all_formats_occur() -> None:
