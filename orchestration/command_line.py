@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -143,21 +144,22 @@ def _run(options: argparse.Namespace) -> None:
     import dagster_dbt  # noqa: F401
 
     from orchestration.publish.assets import PUBLISHED
-    from orchestration.resources import PID_TAG
+    from orchestration.resources import PID_TAG, RUN_TAG
     from orchestration.summary import print_summary
     from orchestration.warehouse.build import NIGHTLY
 
     parsing.result()
     from orchestration.definitions import defs
 
-    job = defs().resolve_job_def(NIGHTLY)
+    job, run_id = defs().resolve_job_def(NIGHTLY), str(uuid.uuid4())
     with dg.DagsterInstance.get() as instance:
         seconds = {"start": time.perf_counter() - started}
         result = job.execute_in_process(
             instance=instance,
             partition_key=settings.as_of.isoformat(),
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={PID_TAG: str(os.getpid())},
+            run_id=run_id,
+            tags={RUN_TAG: run_id, PID_TAG: str(os.getpid())},
             raise_on_error=options.debug,
         )
     stages = _seconds_by_stage(result)
@@ -165,17 +167,17 @@ def _run(options: argparse.Namespace) -> None:
     if PUBLISHED.to_python_identifier() in stages:
         print_summary(settings, seconds)
     if not result.success:
-        raise _error_of(result, settings)
+        raise _error_of(result)
 
 
-def _error_of(result: dg.ExecuteInProcessResult, settings: Settings) -> BarometerError:
-    """Return what made a run fail, with what to do."""
-    from orchestration.activation.assets import CHECK, raise_if_blocked
-    from orchestration.warehouse.build import build_of
+def _error_of(result: dg.ExecuteInProcessResult) -> BarometerError:
+    """Return what made a run fail, with what to do, as it was recorded."""
+    from orchestration.activation.assets import CHECK
 
-    if any(check.check_name == CHECK and not check.passed for check in result.get_asset_check_evaluations()):
-        # the file is published; only what leaves the company waits
-        raise_if_blocked(settings, build_of(settings))
+    for check in result.get_asset_check_evaluations():
+        if check.check_name == CHECK and not check.passed:
+            # the file is published; only what leaves the company waits
+            return BarometerError.from_text(str(check.metadata["what_to_do"].value))
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error

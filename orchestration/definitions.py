@@ -31,7 +31,7 @@ def defs() -> dg.Definitions:
     return dg.Definitions(
         assets=[load_landing_files, *CONTROL_TABLES, dbt_models, published, extracts, report],
         asset_checks=[nothing_hides_a_wish_to_be_left_alone],
-        jobs=jobs_of(dg.AssetSelection.assets(*of_a_date, *published.keys, *report.keys)),
+        jobs=jobs_of(dg.AssetSelection.assets(*of_a_date, *report.keys)),
         schedules=[nightly_schedule_of(policy["business_time_zone"])],
         sensors=[landing_sensor()],
         resources={"warehouse": Warehouse()},

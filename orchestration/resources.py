@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date
 
@@ -14,7 +14,7 @@ from pydantic import PrivateAttr
 
 from orchestration.errors import BarometerError
 from orchestration.settings import Settings, settings_from_environment
-from orchestration.warehouse.build import Build, build_of, kind_of
+from orchestration.warehouse.build import BACKFILL, INTRADAY, Build, build_of, clear_half_made, kind_of
 from orchestration.warehouse.lock import warehouse_lock
 
 #: What people read while a run goes on, on the command line and in the run's log in the UI.
@@ -23,8 +23,9 @@ log = logging.getLogger("barometer")
 #: The pool of every op that writes a DuckDB file: one at a time.
 WRITER_POOL = "duckdb_writer"
 
-#: Which process a run lives in, and whether it holds the lock.
-PID_TAG, _LOCK_TAG = "barometer/pid", "barometer/lock"
+#: Which process a run lives in, and whether it holds the lock. Dagster gives a run's tags to those that repeat it, so
+#: the third says whose they are.
+PID_TAG, _LOCK_TAG, RUN_TAG = "barometer/pid", "barometer/lock", "barometer/run"
 #: Dagster's own tags: the date of a run, and how often it is run again by itself.
 _PARTITION_TAG, _MAX_RETRIES_TAG = "dagster/partition", "dagster/max_retries"
 _RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
@@ -72,23 +73,45 @@ class Warehouse(dg.ConfigurableResource):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[Warehouse, None, None]:
         """Take the lock, then clear away runs that were killed while they held it."""
         run, instance = context.run, context.instance
-        self._settings = settings_from_environment()
-        if run is not None:
-            self._settings = _of_its_date(self._settings, run.tags)
-        if run is not None and instance is not None:
-            instance.add_run_tags(run.run_id, {PID_TAG: str(os.getpid())})
-        with warehouse_lock(self._settings.warehouse, self.lock_wait_seconds, log.info) as self._lock:
-            self._build = None
-            self._kind = kind_of(self._settings)
-            if run is None or instance is None:
-                yield self
-                return
-            clear_killed_runs(instance, run.run_id)
-            instance.add_run_tags(run.run_id, {_LOCK_TAG: "held", "barometer/kind": self._kind})
+        if run is None or instance is None:
+            raise BarometerError("The warehouse is a resource of runs alone.")
+        with ExitStack() as stack:
             try:
-                yield self
-            finally:
-                instance.add_run_tags(run.run_id, {_LOCK_TAG: "released"})
+                self._begin(run, instance, stack)
+            except BarometerError:
+                # it would fail again
+                instance.add_run_tags(run.run_id, {_MAX_RETRIES_TAG: "0"})
+                raise
+            yield self
+
+    def _begin(self, run: dg.DagsterRun, instance: dg.DagsterInstance, stack: ExitStack) -> None:
+        """Take the lock; what is to be done at the end of the run goes on ``stack``."""
+
+        def tag(lock: str) -> None:
+            own = {RUN_TAG: run.run_id, PID_TAG: str(os.getpid()), _LOCK_TAG: lock}
+            instance.add_run_tags(run.run_id, own)
+
+        self._settings = _of_its_date(settings_from_environment(), run.tags)
+        tag("waiting")
+        self._lock = stack.enter_context(warehouse_lock(self._settings.warehouse, self.lock_wait_seconds, log.info))
+        tag("held")
+        stack.callback(tag, "released")
+        clear_killed_runs(instance, run.run_id)
+        clear_half_made(self._settings)
+        stack.callback(clear_half_made, self._settings)
+        self._build = None
+        self._kind = kind_of(self._settings)
+        _refuse_another_kind(run.job_name, self._kind, self._settings.as_of)
+        instance.add_run_tags(run.run_id, {"barometer/kind": self._kind})
+
+
+def _refuse_another_kind(job: str, kind: str, as_of: date) -> None:
+    """Raise BarometerError where somebody asks the job of one kind of run for a date of another."""
+    if job in (INTRADAY, BACKFILL) and job != kind:
+        raise BarometerError(
+            f"{as_of} is no date for the job {job}: a run of it is {kind}.",
+            f"Choose another date, or the job {kind}.",
+        )
 
 
 def _of_its_date(settings: Settings, tags: Mapping[str, str]) -> Settings:
@@ -110,7 +133,9 @@ def clear_killed_runs(instance: dg.DagsterInstance, run_id: str | None) -> list[
     cleared = []
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED)):
         pid = run.tags.get(PID_TAG)
-        if run.run_id == run_id or pid is None or (run.tags.get(_LOCK_TAG) != "held" and _is_alive(int(pid))):
+        if run.run_id == run_id or pid is None or run.tags.get(RUN_TAG) != run.run_id:
+            continue
+        if run.tags.get(_LOCK_TAG) != "held" and _is_alive(int(pid)):
             continue
         # whoever clears it does its work too
         instance.add_run_tags(run.run_id, {_MAX_RETRIES_TAG: "0"})

@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 
+from orchestration.publish.overview import users_by_segment
 from orchestration.settings import Settings
 
 _STAGES = {
@@ -55,8 +56,10 @@ def summary(settings: Settings, seconds: Mapping[str, float]) -> str:
                 ("file", "reason"),
                 con.execute("select file, reason from marts.rejected_files order by file").fetchall(),
             ),
-            _segments(con, "engagement"),
-            _segments(con, "rfm"),
+            *(
+                _table(f"Users by {family}", ("segment", "users"), users_by_segment(con, family))
+                for family in ("engagement", "rfm")
+            ),
             _table("Contacts in 7 days", ("contacts", "users"), con.execute(_SPREAD).fetchall()),
         ]
         row = con.execute("select as_of, is_final from marts.build_info").fetchone()
@@ -75,19 +78,6 @@ def summary(settings: Settings, seconds: Mapping[str, float]) -> str:
             f"Logs       {settings.logs}",
             *([f"Seconds    {', '.join(stages)}"] if stages else []),
         ]
-    )
-
-
-def _segments(con: duckdb.DuckDBPyConnection, family: str) -> str:
-    return _table(
-        f"Users by {family}",
-        ("segment", "users"),
-        con.execute(
-            "select catalog.segment, count(users.user_id) from marts.segment_catalog as catalog "
-            "left join marts.user_segments as users using (family, segment) "
-            "where catalog.family = ? group by catalog.segment, catalog.position order by catalog.position",
-            [family],
-        ).fetchall(),
     )
 
 

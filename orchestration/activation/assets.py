@@ -44,6 +44,8 @@ def raise_if_blocked(settings: Settings, build: Build) -> None:
 def nothing_hides_a_wish_to_be_left_alone(warehouse: Warehouse) -> dg.AssetCheckResult:
     """Fail while a rejected row or file may hide a wish to be left alone."""
     as_of = str(warehouse.settings.as_of)
+    if warehouse.kind != NIGHTLY:
+        return dg.AssetCheckResult(passed=True, metadata={"skipped": f"a {warehouse.kind} run extracts nothing"})
     try:
         raise_if_blocked(warehouse.settings, warehouse.build())
     except BarometerError as error:
@@ -65,11 +67,12 @@ def segment_extracts_of(dates: dg.PartitionsDefinition, freshness: dg.FreshnessP
         kinds={"csv", "parquet"},
         owners=OWNERS,
         pool=WRITER_POOL,
+        output_required=False,
         description="extracts/<as_of>/<family>/<segment>: user_id, channel and address of everybody of a segment who "
         "has an address, consent and no suppression there, less whoever may no longer be contacted by all that is "
         "loaded.",
     )
-    def segment_extracts(warehouse: Warehouse) -> dg.MaterializeResult:
+    def segment_extracts(warehouse: Warehouse) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
         """Write the segment extracts of the date, unless its plan date is past or they are there already."""
         settings, build = warehouse.settings, warehouse.build()
         if build.kind != NIGHTLY or settings.plan_date < settings.today:
@@ -79,7 +82,9 @@ def segment_extracts_of(dates: dg.PartitionsDefinition, freshness: dg.FreshnessP
                 else f"{settings.plan_date} is past (today is {settings.today})"
             )
             log.info("No extracts: %s", why)
-            return dg.MaterializeResult(metadata={"skipped": why})
+            # no materialization: what is there is as old as it was
+            yield dg.AssetObservation(SEGMENT_EXTRACTS, metadata={"skipped": why})
+            return
         if not is_built(settings, build):
             raise BarometerError(
                 "No extract is written: the build is older than what has been loaded since, or not whole.",
@@ -99,7 +104,7 @@ def segment_extracts_of(dates: dg.PartitionsDefinition, freshness: dg.FreshnessP
             result.vetoed,
         )
         rows = [dg.TableRecord({"family": f, "segment": s, "rows": n}) for (f, s), n in result.rows.items()]
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata={
                 **({"skipped": "they hold this build already"} if result.is_same else {}),
                 "path": dg.MetadataValue.path(str(result.folder)),

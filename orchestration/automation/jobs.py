@@ -9,7 +9,7 @@ from orchestration.warehouse.build import BACKFILL, INTRADAY, NIGHTLY
 
 
 def jobs_of(of_a_date: dg.AssetSelection) -> list[dg.UnresolvedAssetJobDefinition]:
-    """Return the jobs of the three kinds of run; ``of_a_date`` is what has partitions."""
+    """Return the jobs of the three kinds of run; ``of_a_date`` is what a backfill builds."""
     everything, extracts = dg.AssetSelection.all(), dg.AssetSelection.assets(SEGMENT_EXTRACTS)
     return [
         dg.define_asset_job(
@@ -26,7 +26,7 @@ def jobs_of(of_a_date: dg.AssetSelection) -> list[dg.UnresolvedAssetJobDefinitio
         ),
         dg.define_asset_job(
             BACKFILL,
-            selection=of_a_date - extracts,
+            selection=of_a_date,
             description="Choose a date before the last that was built. Builds it into warehouse/backfill/<date>.duckdb "
             "from what is loaded; changes neither the published file nor the extracts.",
         ),

@@ -9,7 +9,7 @@ import dagster as dg
 
 from orchestration import clock
 from orchestration.landing.files import LandingFile, find_files
-from orchestration.publish.publish import PublishedState, published_state
+from orchestration.publish.publish import published_dates
 from orchestration.settings import Settings, settings_from_environment
 from orchestration.warehouse.build import INTRADAY
 
@@ -25,12 +25,10 @@ def last_change(files: Iterable[LandingFile], now: datetime, settle_seconds: flo
     return max((file.changed_at for file in files if file.settled(now, settle_seconds)), default=0.0)
 
 
-def why_not_yet(state: PublishedState, today: date) -> str | None:
+def why_not_yet(final_dates: set[date], today: date) -> str | None:
     """Return why no intraday run may start, or None: it waits for the nightly run of yesterday."""
     yesterday = today - timedelta(days=1)
-    if state.as_of is None or state.as_of < yesterday or (state.as_of == yesterday and not state.is_final):
-        return f"The nightly run for {yesterday} has not published yet."
-    return None
+    return None if yesterday in final_dates else f"The nightly run for {yesterday} has not published yet."
 
 
 def ask_for_today(settings: Settings, now: datetime, cursor: str | None) -> dg.SensorResult | dg.SkipReason:
@@ -41,7 +39,7 @@ def ask_for_today(settings: Settings, now: datetime, cursor: str | None) -> dg.S
     found = last_change(find_files(settings.landing), now, settle)
     if found <= float(cursor or 0):
         return dg.SkipReason("No new files have settled.")
-    why = why_not_yet(published_state(settings.published_file), settings.today)
+    why = why_not_yet(published_dates(settings.published_file), settings.today)
     if why is not None:
         return dg.SkipReason(why)
     request = dg.RunRequest(run_key=f"{settings.today} {found!r}", partition_key=settings.today.isoformat())

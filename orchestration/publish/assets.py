@@ -1,12 +1,12 @@
 """The third stage: the build becomes the file that BI tools open."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from orchestration.ownership import OWNERS
 from orchestration.publish.overview import overview
-from orchestration.publish.publish import make_readable, publish
+from orchestration.publish.publish import publish
 from orchestration.resources import WRITER_POOL, Warehouse, log
 from orchestration.warehouse.build_state import MARTS
 
@@ -27,15 +27,19 @@ def published_file_of(
         kinds={"duckdb"},
         owners=OWNERS,
         pool=WRITER_POOL,
+        output_required=False,
         description="warehouse/barometer.duckdb: a checked copy of the build, put in place in one step. "
         "Readers never wait. A backfill leaves it as it is.",
     )
-    def barometer_duckdb(warehouse: Warehouse) -> dg.MaterializeResult:
+    def barometer_duckdb(warehouse: Warehouse) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
         settings, build = warehouse.settings, warehouse.build()
         if build.is_backfill:
-            make_readable(build.file)
             log.info("Backfill of %s: %s is built; the published file stays as it is", settings.as_of, build.file)
-            return dg.MaterializeResult(metadata={"skipped": "a backfill publishes nothing", "path": str(build.file)})
+            # no materialization: the published file is as old as it was
+            yield dg.AssetObservation(
+                PUBLISHED, metadata={"skipped": "a backfill publishes nothing", "path": str(build.file)}
+            )
+            return
         published = publish(
             build.file,
             settings.published_file,
@@ -46,15 +50,16 @@ def published_file_of(
         )
         log.info("%s %s", "Already published:" if published.is_same else "Published", settings.published_file)
         if published.is_same:
-            return dg.MaterializeResult(
+            yield dg.MaterializeResult(
                 metadata={
                     "skipped": "the same build is published already",
                     "path": dg.MetadataValue.path(str(settings.published_file)),
                     "as_of": str(settings.as_of),
                 }
             )
+            return
         rows = [dg.TableRecord({"table": f"{MARTS}.{table}", "rows": n}) for table, n in published.rows.items()]
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata={
                 "path": dg.MetadataValue.path(str(settings.published_file)),
                 "as_of": str(settings.as_of),

@@ -9,27 +9,20 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-#: Title of a plot -> what it counts: a label and the number of users, in the order to show.
-_PLOTS = {
-    "users_by_engagement": """
-        select catalog.segment, count(users.user_id)
-        from marts.segment_catalog as catalog
-        left join marts.user_segments as users using (family, segment)
-        where catalog.family = 'engagement'
-        group by catalog.segment, catalog.position order by catalog.position
-    """,
-    "users_by_rfm": """
-        select catalog.segment, count(users.user_id)
-        from marts.segment_catalog as catalog
-        left join marts.user_segments as users using (family, segment)
-        where catalog.family = 'rfm'
-        group by catalog.segment, catalog.position order by catalog.position
-    """,
-    "users_by_contacts_in_7_days": """
-        select if(contacts_7d > 10, 'over 10', contacts_7d::varchar), count(*)
-        from marts.contact_pressure group by all order by min(contacts_7d)
-    """,
-}
+_USERS_BY_SEGMENT = """
+    select catalog.segment, count(users.user_id)
+    from marts.segment_catalog as catalog
+    left join marts.user_segments as users using (family, segment)
+    where catalog.family = ?
+    group by catalog.segment, catalog.position
+    order by catalog.position
+"""
+_USERS_BY_CONTACTS = """
+    select if(contacts_7d > 10, 'over 10', contacts_7d::varchar), count(*)
+    from marts.contact_pressure
+    group by all
+    order by min(contacts_7d)
+"""
 #: Numbers that Dagster draws over time.
 _NUMBERS = """
     select
@@ -46,10 +39,16 @@ _WIDTH = 24
 def overview(published_file: Path) -> dict[str, Any]:
     """Return plots, by title, and numbers of a published file as metadata."""
     with duckdb.connect(str(published_file), read_only=True) as con:
-        plots = {title: bar_chart(con.execute(query).fetchall()) for title, query in _PLOTS.items()}
+        counts = {f"users_by_{family}": users_by_segment(con, family) for family in ("engagement", "rfm")}
+        counts["users_by_contacts_in_7_days"] = con.execute(_USERS_BY_CONTACTS).fetchall()
         cursor = con.execute(_NUMBERS)
         numbers = dict(zip([column[0] for column in cursor.description], cursor.fetchone() or (), strict=True))
-    return {**{title: dg.MetadataValue.md(plot) for title, plot in plots.items()}, **numbers}
+    return {**{title: dg.MetadataValue.md(bar_chart(rows)) for title, rows in counts.items()}, **numbers}
+
+
+def users_by_segment(con: duckdb.DuckDBPyConnection, family: str) -> list[tuple[str, int]]:
+    """Return every segment of a family, in the order of its rules, with the number of users in it."""
+    return con.execute(_USERS_BY_SEGMENT, [family]).fetchall()
 
 
 def bar_chart(rows: Sequence[tuple[str, int]]) -> str:

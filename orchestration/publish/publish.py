@@ -16,6 +16,7 @@ import duckdb
 
 from orchestration.errors import BarometerError
 from orchestration.landing.quoting import literal
+from orchestration.settings import Settings
 from orchestration.warehouse import build_state
 from orchestration.warehouse.build_state import MARTS
 from orchestration.warehouse.files import open_duckdb, remove_duckdb
@@ -80,15 +81,7 @@ def publish(
                 f"{published_file.name} speaks of {state.as_of}, which is later than {as_of}.",
                 "An older build never takes its place; ask for a backfill of that date.",
             )
-    if share > max_address_like_share and user_id_is_address != "hash":
-        raise BarometerError(
-            f"{share:.1%} of the user_ids look like an e-mail address or a phone number; nothing was published.",
-            "Send opaque user_ids, or set the var user_id_is_address to hash (and BAROMETER_HASH_KEY).",
-        )
-    if user_id_is_address == "hash" and not hash_key:
-        raise BarometerError(
-            "user_id_is_address is hash, but there is no key.", "Set BAROMETER_HASH_KEY to a long random secret."
-        )
+    _refuse_addresses(share, max_address_like_share, user_id_is_address, hash_key)
     temporary = published_file.with_name(f".{published_file.name}.tmp")
     hashed = published_file.with_name(f".{published_file.name}.hashed.tmp")
     try:
@@ -109,11 +102,34 @@ def publish(
     return Published({table: content.rows for table, content in wanted.items()}, is_same=False)
 
 
-def make_readable(file: Path) -> None:
-    """Make a build readable by itself: drop what is not published, and let its views name this file alone."""
-    with open_duckdb(file, read_only=True) as con:
-        views = _views(con)
-    _make_readable(file, views)
+def seal(build_file: Path, settings: Settings) -> None:
+    """Make a build that is not published fit to be opened by itself, in place: the rules of publishing hold for it too.
+
+    Raises BarometerError where user_ids look like addresses.
+    """
+    with open_duckdb(build_file, read_only=True) as con:
+        views, share = _views(con), _address_like_share(con)
+    mode = settings.policy["user_id_is_address"]
+    _refuse_addresses(share, settings.policy["max_address_like_share"], mode, settings.hash_key)
+    _make_readable(build_file, views)
+    if mode == "hash" and settings.hash_key:
+        hashed = build_file.with_name(f".{build_file.name}.hashed.tmp")
+        remove_duckdb(hashed)
+        _hash_user_ids(build_file, hashed, settings.hash_key)
+        hashed.replace(build_file)
+
+
+def _refuse_addresses(share: float, max_share: float, mode: str, hash_key: str | None) -> None:
+    """Raise BarometerError where user_ids look like addresses and are not to be hashed, or can't be."""
+    if share > max_share and mode != "hash":
+        raise BarometerError(
+            f"{share:.1%} of the user_ids look like an e-mail address or a phone number; nothing was published.",
+            "Send opaque user_ids, or set the var user_id_is_address to hash (and BAROMETER_HASH_KEY).",
+        )
+    if mode == "hash" and not hash_key:
+        raise BarometerError(
+            "user_id_is_address is hash, but there is no key.", "Set BAROMETER_HASH_KEY to a long random secret."
+        )
 
 
 def _contents(con: duckdb.DuckDBPyConnection) -> dict[str, _Content]:
@@ -164,6 +180,15 @@ def _address_like_share(con: duckdb.DuckDBPyConnection) -> float:
         f"from {MARTS}.user_360"
     ).fetchone()
     return float(row[0]) if row else 0.0
+
+
+def published_dates(published_file: Path) -> set[date]:
+    """Return the dates with a final build that the published file knows; none while it is not there."""
+    try:
+        with duckdb.connect(str(published_file), read_only=True) as con:
+            return build_state.final_dates(con)
+    except duckdb.Error:
+        return set()
 
 
 def published_state(published_file: Path) -> PublishedState:

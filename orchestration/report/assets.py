@@ -9,6 +9,7 @@ from orchestration.resources import Warehouse, log
 RUN_REPORT = dg.AssetKey(["report", "run"])
 _EVENTS = {
     dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.ASSET_OBSERVATION,
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
     dg.DagsterEventType.STEP_SUCCESS,
     dg.DagsterEventType.STEP_FAILURE,
@@ -36,8 +37,9 @@ def run_report_of(dates: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         title = f"The {warehouse.kind} run of {settings.as_of}"
         for what, text in outline(report):
             log.info("%-9s %s", what, text)
+        built = warehouse.build()
         files = {
-            "published_file": settings.published_file,
+            **({"backfilled_file": built.file} if built.is_backfill else {"published_file": settings.published_file}),
             "extracts_folder": settings.extracts / str(settings.as_of),
             "dbt_log": settings.dbt_log(context.run.run_id),
         }

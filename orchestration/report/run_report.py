@@ -75,6 +75,8 @@ def report_of(events: Iterable[dg.EventLogEntry]) -> RunReport:
         if event.is_step_materialization and event.asset_key is not None:
             materialization = event.step_materialization_data.materialization
             assets["/".join(event.asset_key.path)] = _values(materialization.metadata)
+        elif event.is_asset_observation and event.asset_key is not None:
+            assets["/".join(event.asset_key.path)] = _values(event.asset_observation_data.asset_observation.metadata)
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
             values = _values(evaluation.metadata)
@@ -143,11 +145,8 @@ def outline(report: RunReport) -> list[tuple[str, str]]:
             "Checked",
             ", ".join(f"{report.count(outcome):,} {outcome}" for outcome in ("passed", "warned", "failed", "skipped")),
         ),
-        *(
-            (title, f"{_path(metadata)} ({metadata['skipped']})" if "skipped" in metadata else _path(metadata))
-            for title, group in (("Published", "published"), ("Extracts", "extracts"))
-            for metadata in report.of(group).values()
-        ),
+        ("Published", _made(report, "published")),
+        ("Extracts", _made(report, "extracts")),
     ]
     if report.failed_steps:
         lines.append(("Failed", ", ".join(report.failed_steps)))
@@ -165,8 +164,12 @@ def _skipped(report: RunReport, files: int) -> str:
     return "; ".join(parts) or "nothing"
 
 
-def _path(metadata: Mapping[str, Any]) -> str:
-    return str(metadata.get("path", "nothing"))
+def _made(report: RunReport, group: str) -> str:
+    """Return where a stage has put its files, and why it put none, or no new ones."""
+    for metadata in report.of(group).values():
+        path = str(metadata.get("path", "nothing"))
+        return f"{path} ({metadata['skipped']})" if "skipped" in metadata else path
+    return "nothing"
 
 
 def markdown(title: str, report: RunReport) -> str:

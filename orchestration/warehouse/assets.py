@@ -18,11 +18,11 @@ from orchestration.errors import BarometerError
 from orchestration.landing.assets import LEDGERS
 from orchestration.landing.contract import DATASETS
 from orchestration.ownership import OWNERS
+from orchestration.publish.publish import seal
 from orchestration.resources import WRITER_POOL, Warehouse, log
 from orchestration.settings import Settings
 from orchestration.warehouse import build_state, prepare, project
 from orchestration.warehouse.build import (
-    BACKFILL,
     begin,
     begin_upstream,
     finish,
@@ -116,51 +116,77 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
     )
     def dbt_models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
         """Build seeds, models and data tests, unless the file holds the same build already."""
-        settings, selected = warehouse.settings, context.selected_asset_keys
-        of_a_date = {spec.key for spec in context.assets_def.specs if spec.partitions_def is not None}
-        if not selected & of_a_date:
+        settings, build, selected = warehouse.settings, warehouse.build(), context.selected_asset_keys
+        # of the whole definition: the context's has only what was selected
+        specs = list(dbt_models.specs)
+        everything = {spec.key for spec in specs}
+        of_a_date = {spec.key for spec in specs if spec.partitions_def is not None}
+        project.ensure_manifest(settings)
+        _refuse_other_models(everything)
+        as_of_only = ["--select", *as_of_selection(project.read_manifest())]
+        if not selected:
+            # somebody runs checks alone: they look at what is there
+            names = [key.name for key in context.selected_asset_check_keys]
+            yield from _run_dbt(context, warehouse, translator, ["--select", *names], is_backfill=False)
+        elif not selected & of_a_date:
             begin_upstream(settings, clock.now())
-            is_all = selected == context.assets_def.keys - of_a_date
-            args = ["--exclude", *as_of_selection(project.read_manifest())] if is_all else _select(selected)
-            if is_all:
+            if selected == everything - of_a_date:
                 _drop_changed_models(settings)
-            yield from _run_dbt(context, warehouse, translator, args, is_upstream=True)
-            if is_all:
-                finish_upstream(settings)
-            return
-        build = warehouse.build()
-        if not of_a_date <= selected:
+                args = ["--exclude", *as_of_only[1:]]
+                yield from _run_dbt(context, warehouse, translator, args, is_backfill=False)
+                finish_upstream(settings, build)
+            else:
+                yield from _run_dbt(context, warehouse, translator, _select(selected), is_backfill=False)
+        elif not of_a_date <= selected:
             if build.is_backfill:
                 raise BarometerError(
                     f"{settings.as_of} is an older date, which is built whole or not at all.",
                     "Run the job backfill, or choose all assets that have partitions.",
                 )
-            # what the file holds then is not whole
+            # what the files hold then is not whole
+            if not selected <= of_a_date:
+                begin_upstream(settings, clock.now())
             begin(settings, build, clock.now())
-            yield from _run_dbt(context, warehouse, translator, _select(selected))
-            return
-        if is_built(settings, build):
+            yield from _run_dbt(context, warehouse, translator, _select(selected), is_backfill=False)
+        elif is_built(settings, build):
             record_date(settings, build)
             log.info("dbt: nothing changed since the last build of %s, skipped", settings.as_of)
             yield from _same_as_before(context.assets_def, context.selected_asset_check_keys)
-            return
-        is_current = is_upstream_current(settings)
-        if not is_current and (build.is_backfill or selected != context.assets_def.keys):
+        elif is_upstream_current(settings, build):
+            log.info("dbt: nothing new was loaded; staging and rollups stay as they are")
+            begin(settings, build, clock.now())
+            yield from _run_dbt(context, warehouse, translator, as_of_only, build.is_backfill)
+            if build.is_backfill:
+                seal(build.dbt_file, settings)
+            finish(settings, build)
+            if build.is_backfill:
+                log.info("%s is built; the published file and the extracts stay as they are", build.file)
+        elif build.is_backfill or selected != everything:
             raise BarometerError(
                 f"{settings.as_of} can't be built by itself: staging and rollups don't hold all that is loaded, or not "
                 "as the project makes them now.",
                 "Run the job nightly for its own date first; older dates are built from what it leaves.",
             )
-        begin(settings, build, clock.now())
-        if is_current:
-            log.info("dbt: nothing new was loaded; staging and rollups stay as they are")
         else:
+            begin_upstream(settings, clock.now())
+            begin(settings, build, clock.now())
             _drop_changed_models(settings)
-        args = ["--select", *as_of_selection(project.read_manifest())] if is_current else []
-        yield from _run_dbt(context, warehouse, translator, args, is_upstream=not is_current)
-        finish(settings, build)
+            yield from _run_dbt(context, warehouse, translator, [], is_backfill=False)
+            finish(settings, build)
 
     return dbt_models
+
+
+def _refuse_other_models(loaded: Collection[dg.AssetKey]) -> None:
+    """Raise BarometerError if the project has other models than Dagster loaded, as after an edit while it runs."""
+    manifest = project.read_manifest()
+    names = {n["name"] for n in manifest["nodes"].values() if n["resource_type"] in ("model", "seed")}
+    known = {key.path[-1] for key in loaded}
+    if names != known:
+        raise BarometerError(
+            f"The dbt project has changed: {', '.join(sorted(names ^ known))} came or went since Dagster loaded it.",
+            "Choose Reload definitions in the UI, or start `make dev` again; then run again.",
+        )
 
 
 def _select(models: Collection[dg.AssetKey]) -> list[str]:
@@ -199,14 +225,10 @@ def _run_dbt(
     warehouse: Warehouse,
     translator: Translator,
     selection: Sequence[str],
-    is_upstream: bool = False,
+    is_backfill: bool,
 ) -> Iterator[Any]:
-    """Run `dbt build` and yield what becomes of each model and test.
-
-    ``is_upstream``: staging, rollups or seeds are among them.
-    """
+    """Run `dbt build` and yield what becomes of each model and test; ``is_backfill``: in the files of a backfill."""
     settings = warehouse.settings
-    is_backfill = warehouse.kind == BACKFILL and not is_upstream
     started = time.perf_counter()
     log.info("dbt: building %s (%s)", settings.as_of, warehouse.kind)
     target = project.run_target(settings, is_backfill)
@@ -253,6 +275,8 @@ def _run_dbt(
             "dbt failed; the published file stays as it was.\n" + "\n".join(_failures(log_file)),
             f"Every message is in {log_file}.",
         )
+    if done == 0:
+        raise BarometerError("dbt found nothing to build.", f"What it said is in {log_file}.")
     log.info(
         "dbt: %s models, seeds and checks in %.1f s, of which %.1f to start",
         done,

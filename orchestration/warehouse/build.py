@@ -21,6 +21,10 @@ from orchestration.warehouse.files import open_duckdb, remove_duckdb
 NIGHTLY, INTRADAY, BACKFILL = "nightly", "intraday", "backfill"
 
 
+#: What a backfill is called until it is whole (profiles.yml names it too).
+_UNFINISHED = "build.duckdb"
+
+
 @dataclass(frozen=True)
 class Build:
     """What a run builds: ``file`` holds it when it is whole, ``fingerprint`` is that of all it follows from."""
@@ -28,6 +32,8 @@ class Build:
     kind: str
     file: Path
     fingerprint: str
+    #: That of staging, rollups and seeds: what is loaded, and the project.
+    upstream: str
 
     @property
     def is_final(self) -> bool:
@@ -42,7 +48,7 @@ class Build:
     @property
     def dbt_file(self) -> Path:
         """The file that dbt writes. A backfill gets its name when it is whole."""
-        return self.file.with_name("build.duckdb") if self.is_backfill else self.file
+        return self.file.with_name(_UNFINISHED) if self.is_backfill else self.file
 
 
 def kind_of_run(as_of: date, today: date, final_dates: set[date]) -> str:
@@ -73,10 +79,11 @@ def build_of(settings: Settings) -> Build:
     file = settings.backfills / f"{settings.as_of}.duckdb" if kind == BACKFILL else settings.build_file
     with open_duckdb(settings.working_file) as con:
         prepare.create_control_schema(con)
-        inputs = [_upstream_inputs(con), str(settings.as_of), kind]
+        upstream = _upstream_inputs(con)
+    inputs = [upstream, str(settings.as_of), kind]
     if settings.policy["user_id_is_address"] == "hash":
         inputs.append(settings.hash_key or "")
-    return Build(kind, file, project.fingerprint_of([], inputs))
+    return Build(kind, file, project.fingerprint_of([], inputs), upstream)
 
 
 def is_built(settings: Settings, build: Build) -> bool:
@@ -92,11 +99,11 @@ def is_built(settings: Settings, build: Build) -> bool:
         return stored == build.fingerprint == build_state.stored_fingerprint(con, build_state.ADDRESSES)
 
 
-def is_upstream_current(settings: Settings) -> bool:
+def is_upstream_current(settings: Settings, build: Build) -> bool:
     """Whether staging, rollups and seeds hold all that is loaded, made by the project as it is now."""
     with open_duckdb(settings.working_file) as con:
         prepare.create_control_schema(con)
-        return build_state.stored_fingerprint(con, build_state.UPSTREAM) == _upstream_inputs(con)
+        return build_state.stored_fingerprint(con, build_state.UPSTREAM) == build.upstream
 
 
 def begin(settings: Settings, build: Build, built_at: datetime) -> None:
@@ -106,8 +113,7 @@ def begin(settings: Settings, build: Build, built_at: datetime) -> None:
     """
     context = prepare.RunContext(settings.as_of, build.is_final, built_at)
     if build.is_backfill:
-        remove_duckdb(build.dbt_file)
-        remove_duckdb(settings.scratch_file)
+        clear_half_made(settings)
         with open_duckdb(settings.working_file, read_only=True) as con:
             loaded = prepare.last_load_id(con)
         with open_duckdb(settings.scratch_file) as con:
@@ -132,23 +138,30 @@ def finish(settings: Settings, build: Build) -> None:
         build.dbt_file.replace(build.file)
     record_date(settings, build)
     if not build.is_backfill:
-        finish_upstream(settings)
+        finish_upstream(settings, build)
         with open_duckdb(settings.working_file) as con:
             build_state.store_fingerprint(con, build.fingerprint, build_state.ADDRESSES)
 
 
 def begin_upstream(settings: Settings, built_at: datetime) -> None:
-    """Write what models read before staging, rollups and seeds are built alone; what is of a date stays as it is."""
+    """Write what models read, and say that staging, rollups and seeds are not whole; what is of a date stays."""
     with open_duckdb(settings.working_file) as con:
         create_raw_schema(con)
         prepare.create_control_schema(con)
+        build_state.store_fingerprint(con, None, build_state.UPSTREAM)
         prepare.write_run_context(con, prepare.RunContext(settings.as_of, True, built_at))
 
 
-def finish_upstream(settings: Settings) -> None:
-    """Say that staging, rollups and seeds hold all that is loaded, as the project makes them now."""
+def finish_upstream(settings: Settings, build: Build) -> None:
+    """Say that staging, rollups and seeds are whole. ``build`` was asked for before dbt started."""
     with open_duckdb(settings.working_file) as con:
-        build_state.store_fingerprint(con, _upstream_inputs(con), build_state.UPSTREAM)
+        build_state.store_fingerprint(con, build.upstream, build_state.UPSTREAM)
+
+
+def clear_half_made(settings: Settings) -> None:
+    """Remove what a backfill that failed or was killed left: nobody else would, and it holds addresses."""
+    remove_duckdb(settings.scratch_file)
+    remove_duckdb(settings.backfills / _UNFINISHED)
 
 
 def record_date(settings: Settings, build: Build) -> None:

@@ -7,6 +7,7 @@ cut off has landed, in which a check stops the extracts.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -136,3 +137,13 @@ def test_the_report_of_the_run_that_failed_says_why(page: Page, ui: Ui, second_r
 
 def test_the_pages_reach_nothing_but_this_machine(ui: Ui, second_run: str) -> None:
     assert ui.reached == []
+
+
+def test_it_listens_on_this_machine_alone(ui: Ui) -> None:
+    port = int(ui.address.rpartition(":")[2])
+    sockets = [
+        line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+    ]
+    # listening (state 0A): the address is in hexadecimal, its bytes turned round
+    listening = [local for _, local, _, state, *_ in sockets if state == "0A" and int(local.split(":")[1], 16) == port]
+    assert [local.split(":")[0] for local in listening] == ["0100007F"]

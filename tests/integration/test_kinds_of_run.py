@@ -139,6 +139,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             run("second", NIGHTLY, SECOND)
             run("today", INTRADAY, TODAY)
             run("backfill", BACKFILL, FIRST)
+            run("wrong job", BACKFILL, SECOND)
+            run("another wrong job", INTRADAY, SECOND)
             # what somebody may ask for in the UI: a part of an older date, and all that has no date
             run("a part", NIGHTLY, FIRST, [dg.AssetKey(["marts", "rfm"])])
             (landing / "orders" / "one_more.csv").write_text(ONE_MORE)
@@ -161,6 +163,8 @@ def test_every_run_does_what_it_should(story: Story) -> None:
         "second": True,
         "today": True,
         "backfill": True,
+        "wrong job": False,
+        "another wrong job": False,
         "a part": False,
         "upstream": True,
         "backfill again": True,
@@ -169,9 +173,10 @@ def test_every_run_does_what_it_should(story: Story) -> None:
 
 
 def test_what_is_of_a_date_is_recorded_under_it(story: Story) -> None:
-    for key in ("marts/rfm", "families/fam_rfm", "intermediate/int_known_users", "published/barometer_duckdb"):
+    for key in ("marts/rfm", "families/fam_rfm", "intermediate/int_known_users"):
         assert story["first"].partition_of(key) == FIRST, key
         assert story["backfill"].partition_of(key) == FIRST, key
+    assert story["first"].partition_of("published/barometer_duckdb") == FIRST
     for key in ("raw/orders", "policy/rfm_map", "staging/stg_orders", "intermediate/int_user_orders_daily"):
         assert story["first"].partition_of(key) is None, key
 
@@ -198,7 +203,9 @@ def test_extracts_are_for_a_plan_date_that_is_not_past(story: Story) -> None:
     # the plan date of the first run is yesterday, that of the second today
     assert story["first"].extracts == set()
     assert story["second"].extracts == {SECOND}
-    assert "2026-06-29 is past" in str(story["first"].materialized["extracts/segments"].metadata["skipped"].value)
+    # no materialization: what is there is as old as it was
+    assert "extracts/segments" not in story["first"].materialized
+    assert "2026-06-29 is past (today is 2026-06-30)" in story["first"].report["report"]
 
 
 def test_an_intraday_run_publishes_what_is_not_final_and_extracts_nothing(story: Story) -> None:
@@ -242,7 +249,16 @@ def test_a_backfill_leaves_everything_else_alone(story: Story) -> None:
     assert story["backfill"].published == story["today"].published
     assert story["backfill"].working == story["today"].working
     assert {path.name for path in story.settings.backfills.iterdir()} == {f"{FIRST}.duckdb"}
-    assert "raw/orders" not in story["backfill"].materialized
+    assert not {"raw/orders", "published/barometer_duckdb"} & story["backfill"].materialized.keys()
+    assert story["backfill"].report["backfilled_file"] == str(story.settings.backfills / f"{FIRST}.duckdb")
+    assert "published_file" not in story["backfill"].report
+
+
+def test_a_job_of_one_kind_refuses_the_date_of_another(story: Story) -> None:
+    for name, job in (("wrong job", "backfill"), ("another wrong job", "intraday")):
+        (failure,) = [event for event in story[name].result.all_events if event.is_job_failure]
+        assert f"{SECOND} is no date for the job {job}: a run of it is nightly" in str(failure.job_failure_data.error)
+    assert story["wrong job"].published == story["today"].published
 
 
 def test_the_published_file_has_its_plots(story: Story) -> None:

@@ -37,12 +37,7 @@ def published(settings: Settings, as_of: date, is_final: bool) -> None:
     settings.published_file.unlink(missing_ok=True)
     with duckdb.connect(str(settings.published_file)) as con:
         build_state.create_history_schema(con)
-        con.execute("create schema marts")
-        con.execute(
-            "create table marts.build_info as "
-            "select ?::date as as_of, ?::boolean as is_final, now()::timestamp as built_at",
-            [as_of, is_final],
-        )
+        build_state.add_built_date(con, build_state.BuiltDate(as_of, is_final, NOW))
 
 
 def look(settings: Settings, cursor: str | None = None) -> dg.SensorResult | str:
@@ -64,7 +59,7 @@ def test_new_files_ask_for_a_run_of_today_once(settings: Settings) -> None:
 
 
 def test_a_file_that_is_overwritten_is_new(settings: Settings) -> None:
-    published(settings, TODAY, is_final=False)
+    published(settings, YESTERDAY, is_final=True)
     land(settings, "a.csv")
     cursor = look(settings).cursor
     # a copy that keeps the old time is new all the same
@@ -91,7 +86,9 @@ def test_a_file_that_is_gone_asks_for_nothing(settings: Settings) -> None:
     assert look(settings, cursor) == "No new files have settled."
 
 
-@pytest.mark.parametrize(("as_of", "is_final"), [(None, True), (date(2026, 6, 29), True), (YESTERDAY, False)])
+@pytest.mark.parametrize(
+    ("as_of", "is_final"), [(None, True), (date(2026, 6, 29), True), (YESTERDAY, False), (TODAY, False)]
+)
 def test_it_waits_for_the_nightly_run_of_yesterday(settings: Settings, as_of: date | None, is_final: bool) -> None:
     if as_of is not None:
         published(settings, as_of, is_final)

@@ -35,7 +35,7 @@ def test_text_formats(world, name):
     content = CSV if "csv" in name.lower() else JSON
     path = world.write(f"events/{name}", content)
     if name.endswith(".GZ"):
-        path.write_bytes(gzip.compress(content.encode()))
+        path.write_bytes(gzip.compress(content.encode(), mtime=0))
     world.load()
     assert world.query(SELECT) == ROWS
     assert world.column("select properties::json ->> 'a' from raw.events where event_id = 'e1'") == ["1"]
@@ -45,7 +45,7 @@ def test_text_formats(world, name):
 def test_parquet(world, zipped):
     path = world.parquet("events/a.parquet", PARQUET)
     if zipped:
-        (world.landing / "events/a.parquet.gz").write_bytes(gzip.compress(path.read_bytes()))
+        (world.landing / "events/a.parquet.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
         path.unlink()
     world.load()
     assert world.query(SELECT) == ROWS
@@ -148,16 +148,16 @@ def test_unknown_columns_are_left_out_and_named_once(world):
         ("orders/a.csv", b"x,y\n1,2\n", "no_known_columns"),
         ("orders/a.jsonl", b'{"x": 1}\n', "no_known_columns"),
         ("orders/a.parquet", b"PAR1 not parquet at all PAR1", "unreadable_parquet"),
-        ("orders/a.parquet.gz", gzip.compress(b"nothing"), "unreadable_parquet"),
-        ("orders/a.csv.gz", gzip.compress(b"order_id,user_id\n" * 5000)[:-12], "bad_gzip"),
+        ("orders/a.parquet.gz", gzip.compress(b"nothing", mtime=0), "unreadable_parquet"),
+        ("orders/a.csv.gz", gzip.compress(b"order_id,user_id\n" * 5000, mtime=0)[:-12], "bad_gzip"),
         ("orders/a.csv.gz", b"no gzip", "bad_gzip"),
-        ("orders/a.csv.gz", gzip.compress(b"order_id\n1\n") + b"rubbish", "bad_gzip"),
+        ("orders/a.csv.gz", gzip.compress(b"order_id\n1\n", mtime=0) + b"rubbish", "bad_gzip"),
         ("orders/a.parquet", b"", "unreadable_parquet"),
-        ("orders/a.parquet.gz", gzip.compress(b""), "unreadable_parquet"),
+        ("orders/a.parquet.gz", gzip.compress(b"", mtime=0), "unreadable_parquet"),
         ("orders/a.csv.gz", b"", "bad_gzip"),
         ("consents/a.csv", b"", "empty_file"),
         ("erasures/a.jsonl", b"", "empty_file"),
-        ("message_events/a.csv.gz", gzip.compress(b""), "empty_file"),
+        ("message_events/a.csv.gz", gzip.compress(b"", mtime=0), "empty_file"),
         ("orders/a.xlsx", b"PK", "unknown_format"),
         ("orders/a.csv", "order_id\n1\n".encode("utf-16")[:-1], "bad_encoding"),
     ],

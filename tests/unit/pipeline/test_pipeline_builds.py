@@ -12,13 +12,15 @@ import pytest
 from orchestration.errors import BarometerError
 from orchestration.landing.schema import create_raw_schema
 from orchestration.settings import Settings
-from orchestration.warehouse import build_state
+from orchestration.warehouse import build_state, project
 from orchestration.warehouse.build import (
     BACKFILL,
     INTRADAY,
     NIGHTLY,
     begin,
+    begin_upstream,
     build_of,
+    clear_half_made,
     finish,
     is_built,
     is_upstream_current,
@@ -180,9 +182,10 @@ def test_dbt_sees_the_same_paths_whatever_the_data_folder(tmp_path: Path) -> Non
 
 
 def put_build_info(con: duckdb.DuckDBPyConnection, as_of: date) -> None:
-    con.execute("create schema marts")
+    con.execute("create schema if not exists marts")
     con.execute(
-        "create table marts.build_info as select ?::date as as_of, true as is_final, now()::timestamp as built_at",
+        "create or replace table marts.build_info as "
+        "select ?::date as as_of, true as is_final, now()::timestamp as built_at",
         [as_of],
     )
 
@@ -212,16 +215,62 @@ def test_a_backfill_writes_nothing_but_its_file_and_its_date(settings: Settings)
         ).fetchone() == (0,)
 
 
-def test_staging_and_rollups_are_current_until_something_is_loaded(settings: Settings) -> None:
+def build_all(settings: Settings) -> None:
+    """What a nightly run does, dbt apart."""
     build = build_of(settings)
+    begin_upstream(settings, datetime(2024, 7, 1))
     begin(settings, build, datetime(2024, 7, 1))
-    assert not is_upstream_current(settings)
     with open_duckdb(build.dbt_file) as con:
-        put_build_info(con, YESTERDAY)
+        put_build_info(con, settings.as_of)
     finish(settings, build)
-    assert is_upstream_current(settings)
+
+
+def is_current(settings: Settings) -> bool:
+    return is_upstream_current(settings, build_of(settings))
+
+
+def test_staging_and_rollups_are_current_until_something_is_loaded(settings: Settings) -> None:
+    assert not is_current(settings)
+    build_all(settings)
+    assert is_current(settings)
     # another date needs nothing new of them
-    assert is_upstream_current(replace(settings, as_of=TODAY))
+    assert is_current(replace(settings, as_of=TODAY))
     with open_duckdb(settings.working_file) as con:
         con.execute("insert into raw.load_files(load_id) values (1)")
-    assert not is_upstream_current(settings)
+    assert not is_current(settings)
+
+
+def test_a_policy_that_failed_and_was_taken_back_leaves_nothing_of_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_all(settings)
+    monkeypatch.setattr(project, "project_fingerprint", lambda: "another policy")
+    assert not is_current(settings)
+    # a run with it begins, and a check fails
+    begin_upstream(settings, datetime(2024, 7, 1))
+    begin(settings, build_of(settings), datetime(2024, 7, 1))
+    monkeypatch.undo()
+    assert not is_current(settings)
+    assert not is_built(settings, build_of(settings))
+
+
+def test_what_changes_while_dbt_runs_is_not_built(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = build_of(settings)
+    begin_upstream(settings, datetime(2024, 7, 1))
+    begin(settings, build, datetime(2024, 7, 1))
+    with open_duckdb(build.dbt_file) as con:
+        put_build_info(con, settings.as_of)
+    monkeypatch.setattr(project, "project_fingerprint", lambda: "edited meanwhile")
+    finish(settings, build)
+    assert not is_current(settings)
+
+
+def test_what_a_failed_backfill_left_goes_with_the_next_run(settings: Settings) -> None:
+    with open_duckdb(settings.build_file) as con:
+        build_state.create_history_schema(con)
+        build_state.add_built_date(con, build_state.BuiltDate(YESTERDAY, True, datetime(2024, 7, 1)))
+    older = replace(settings, as_of=MAY)
+    begin(older, build_of(older), datetime(2024, 7, 1))
+    assert older.scratch_file.exists()
+    clear_half_made(settings)
+    assert list(older.backfills.iterdir()) == []

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 
 import dagster as dg
 import pytest
 from dagster import DagsterRunStatus as Status
 
-from orchestration.resources import clear_killed_runs
+from orchestration.resources import PID_TAG, RUN_TAG, clear_killed_runs
 
 ALIVE = os.getpid()
 
@@ -30,11 +31,14 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def add_run(instance: dg.DagsterInstance, status: Status, pid: int | None, lock: str | None = None) -> str:
-    tags = {"barometer/pid": str(pid)} if pid else {}
+def add_run(
+    instance: dg.DagsterInstance, status: Status, pid: int | None, lock: str | None = None, owner: str = ""
+) -> str:
+    run_id = str(uuid.uuid4())
+    tags = {PID_TAG: str(pid), RUN_TAG: owner or run_id} if pid else {}
     if lock:
         tags["barometer/lock"] = lock
-    return instance.add_run(dg.DagsterRun(job_name="nightly", status=status, tags=tags)).run_id
+    return instance.add_run(dg.DagsterRun(job_name="nightly", run_id=run_id, status=status, tags=tags)).run_id
 
 
 def status_of(instance: dg.DagsterInstance, run_id: str) -> Status:
@@ -70,6 +74,9 @@ def test_waiting_ending_finished_and_foreign_runs_stay_as_they_are(instance: dg.
         add_run(instance, Status.FAILURE, dead): Status.FAILURE,
         add_run(instance, Status.NOT_STARTED, None): Status.NOT_STARTED,
         add_run(instance, Status.STARTED, None): Status.STARTED,
+        # a run that repeats a killed one has its tags until it writes its own
+        add_run(instance, Status.STARTING, dead, "held", owner="the killed run"): Status.STARTING,
+        add_run(instance, Status.STARTED, ALIVE, "held", owner="the killed run"): Status.STARTED,
     }
     mine = add_run(instance, Status.STARTED, dead, "held")
     assert clear_killed_runs(instance, mine) == []

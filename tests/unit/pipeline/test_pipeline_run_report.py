@@ -52,6 +52,8 @@ def test_what_was_loaded_built_checked_and_what_failed(report: RunReport) -> Non
         "Skipped": "nothing",
         "Built": "1 models and seeds, 40 rows",
         "Checked": "1 passed, 1 warned, 1 failed, 1 skipped",
+        "Published": "nothing",
+        "Extracts": "nothing",
         "Failed": "published__file",
     }
     assert set(report.seconds) == {"raw__orders", "marts__rfm"}
