@@ -14,7 +14,8 @@ import duckdb
 import pytest
 
 from orchestration.errors import BarometerError
-from orchestration.publish.publish import Published, publish
+from orchestration.publish.publish import Published, publish, seal
+from orchestration.settings import Settings
 from orchestration.warehouse import build_state
 
 MAY, JUNE = date(2024, 5, 31), date(2024, 6, 30)
@@ -262,3 +263,31 @@ def test_a_published_file_that_cannot_be_read_is_replaced(warehouse: Warehouse) 
     warehouse.published_file.write_bytes(b"no database")
     warehouse.publish()
     assert warehouse.read("select user_id from marts.user_360") == [("u1",)]
+
+
+# builds that are not published
+
+
+def settings_for(warehouse: Warehouse, mode: str, key: str | None = None) -> Settings:
+    settings = Settings(warehouse.folder, warehouse.folder, MAY, JUNE, hash_key=key)
+    settings.__dict__["policy"] = {**settings.policy, "user_id_is_address": mode}
+    return settings
+
+
+def test_a_backfill_opens_under_any_name(warehouse: Warehouse) -> None:
+    warehouse.build(["u1", "u2"])
+    seal(warehouse.build_file, settings_for(warehouse, "stop"))
+    renamed = warehouse.build_file.rename(warehouse.folder / "2024-05-31.duckdb")
+    assert warehouse.read("select count(*) from marts.user_segments", renamed) == [(4,)]
+    assert warehouse.read("select schema_name from duckdb_schemas() where schema_name = 'families'", renamed) == []
+
+
+def test_a_backfill_holds_no_address_either(warehouse: Warehouse) -> None:
+    warehouse.build([MARKER, "u2"])
+    with pytest.raises(BarometerError, match=r"50\.0% of the user_ids look like an e-mail address"):
+        seal(warehouse.build_file, settings_for(warehouse, "stop"))
+    with pytest.raises(BarometerError, match="there is no key"):
+        seal(warehouse.build_file, settings_for(warehouse, "hash"))
+    seal(warehouse.build_file, settings_for(warehouse, "hash", "secret"))
+    assert MARKER.encode() not in warehouse.build_file.read_bytes()
+    assert len(warehouse.read("select distinct user_id from marts.user_segments", warehouse.build_file)) == 2
