@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parse = commands.add_parser("parse", parents=[common], help="parse the dbt project for Dagster")
     parse.set_defaults(command=lambda options: ensure_manifest(settings_from_environment()))
     dev = commands.add_parser("dev", parents=[common], help="open the Dagster UI on this machine")
-    dev.add_argument("--port", default="3000", help="port of the UI (default: 3000)")
+    dev.add_argument("--port", type=int, default=3000, help="port of the UI (default: 3000)")
     dev.add_argument("--sample", action="store_true", help="look at the committed sample, on its last day")
     dev.set_defaults(command=_dev)
     return parser
@@ -213,4 +213,4 @@ def _dev(options: argparse.Namespace) -> None:
     os.environ["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded"
     # the web server and the daemon read the storage class that dagster.yaml names
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    os.execv(command[0], [*command, "-h", "127.0.0.1", "-p", options.port])
+    os.execv(command[0], [*command, "-h", "127.0.0.1", "-p", str(options.port)])

@@ -88,10 +88,7 @@ def publish(
         remove_duckdb(temporary)
         remove_duckdb(hashed)
         shutil.copyfile(build_file, temporary)
-        _make_readable(temporary, views)
-        if user_id_is_address == "hash" and hash_key:
-            _hash_user_ids(temporary, hashed, hash_key)
-            hashed.replace(temporary)
+        _make_fit(temporary, hashed, views, user_id_is_address, hash_key)
         _check(temporary, wanted, as_of)
         _fsync(temporary)
         temporary.replace(published_file)
@@ -111,12 +108,20 @@ def seal(build_file: Path, settings: Settings) -> None:
         views, share = _views(con), _address_like_share(con)
     mode = settings.policy["user_id_is_address"]
     _refuse_addresses(share, settings.policy["max_address_like_share"], mode, settings.hash_key)
-    _make_readable(build_file, views)
-    if mode == "hash" and settings.hash_key:
-        hashed = build_file.with_name(f".{build_file.name}.hashed.tmp")
+    hashed = build_file.with_name(f".{build_file.name}.hashed.tmp")
+    try:
         remove_duckdb(hashed)
-        _hash_user_ids(build_file, hashed, settings.hash_key)
-        hashed.replace(build_file)
+        _make_fit(build_file, hashed, views, mode, settings.hash_key)
+    finally:
+        remove_duckdb(hashed)
+
+
+def _make_fit(file: Path, hashed: Path, views: dict[str, str], mode: str, hash_key: str | None) -> None:
+    """Make a file readable by itself, with hashed user_ids if they are to be; ``hashed`` is where they are written."""
+    _make_readable(file, views)
+    if mode == "hash" and hash_key:
+        _hash_user_ids(file, hashed, hash_key)
+        hashed.replace(file)
 
 
 def _refuse_addresses(share: float, max_share: float, mode: str, hash_key: str | None) -> None:
