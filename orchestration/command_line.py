@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.errors import BarometerError
+from orchestration.policy import check_policy
 from orchestration.settings import ROOT, SAMPLE_MARK, Settings, settings_from_environment
 from orchestration.warehouse.build import kind_of_run
 from orchestration.warehouse.project import ensure_manifest
@@ -69,8 +70,10 @@ def _parser() -> argparse.ArgumentParser:
         help="the date to build (default: yesterday)",
     )
     run.set_defaults(command=_run)
-    parse = commands.add_parser("parse", parents=[common], help="parse the dbt project for Dagster")
-    parse.set_defaults(command=lambda options: ensure_manifest(settings_from_environment()))
+    parse = commands.add_parser(
+        "parse", parents=[common], help="check the policy and parse the dbt project for Dagster"
+    )
+    parse.set_defaults(command=_parse)
     dev = commands.add_parser("dev", parents=[common], help="open the Dagster UI on this machine")
     dev.add_argument("--port", type=int, default=3000, help="port of the UI (default: 3000)")
     dev.add_argument("--sample", action="store_true", help="look at the committed sample, on its last day")
@@ -133,6 +136,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.as_of:
         os.environ["BAROMETER_AS_OF"] = options.as_of.isoformat()
     started = time.perf_counter()
+    check_policy()
     settings = settings_from_environment()
     settings.require_landing()
     kind_of_run(settings.as_of, settings.today, set())
@@ -202,9 +206,15 @@ def _seconds_by_stage(result: dg.ExecuteInProcessResult) -> dict[str, float]:
     }
 
 
+def _parse(options: argparse.Namespace) -> None:
+    check_policy()
+    ensure_manifest(settings_from_environment())
+
+
 def _dev(options: argparse.Namespace) -> None:
     if options.sample:
         _use_sample_unless_told()
+    check_policy()
     settings = settings_from_environment()
     prepare_dagster_home(settings)
     ensure_manifest(settings)

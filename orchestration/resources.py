@@ -13,6 +13,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from orchestration.errors import BarometerError
+from orchestration.policy import check_policy
 from orchestration.settings import Settings, settings_from_environment
 from orchestration.warehouse.build import BACKFILL, INTRADAY, Build, build_of, clear_half_made, kind_of
 from orchestration.warehouse.lock import warehouse_lock
@@ -91,6 +92,7 @@ class Warehouse(dg.ConfigurableResource):
             own = {RUN_TAG: run.run_id, PID_TAG: str(os.getpid()), _LOCK_TAG: lock}
             instance.add_run_tags(run.run_id, own)
 
+        check_policy()
         self._settings = _of_its_date(settings_from_environment(), run.tags)
         tag("waiting")
         self._lock = stack.enter_context(warehouse_lock(self._settings.warehouse, self.lock_wait_seconds, log.info))

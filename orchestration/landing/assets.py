@@ -11,6 +11,7 @@ from orchestration.landing.contract import DATASETS
 from orchestration.landing.load import load_landing
 from orchestration.landing.schema import create_raw_schema
 from orchestration.ownership import OWNERS
+from orchestration.policy import check_policy
 from orchestration.resources import WRITER_POOL, Warehouse, log
 from orchestration.settings import SAMPLE_MARK, load_settings
 from orchestration.warehouse import prepare
@@ -59,6 +60,8 @@ def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
             yield dg.MaterializeResult(asset_key=["raw", name], metadata={"skipped": why})
         return
     started = time.perf_counter()
+    # somebody may have edited it while the run waited for the lock
+    check_policy()
     settings.require_landing()
     log.info("Loading %s", settings.landing)
     with open_duckdb(settings.working_file) as con:

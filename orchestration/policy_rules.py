@@ -1,0 +1,257 @@
+"""What a right policy is, in three tables: the vars, the order between them, and the seeds."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from itertools import product
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from orchestration.landing.contract import DATASETS
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value must be: in words, and as a function."""
+
+    words: str
+    fits: Callable[[Any], bool]
+
+
+def _number(words: str, least: float, most: float = math.inf, whole: bool = False) -> Rule:
+    kinds = (int,) if whole else (int, float, Decimal)
+    return Rule(
+        words, lambda v: isinstance(v, kinds) and not isinstance(v, bool) and math.isfinite(v) and least <= v <= most
+    )
+
+
+def _one_of(*known: str) -> Rule:
+    return Rule(f"one of {', '.join(known)}", lambda v: v in known)
+
+
+def _text(words: str, pattern: str) -> Rule:
+    return Rule(words, lambda v: isinstance(v, str) and re.fullmatch(pattern, v) is not None)
+
+
+def _or_null(rule: Rule) -> Rule:
+    return Rule(f"{rule.words}, or null", lambda v: v is None or rule.fits(v))
+
+
+def _list_of(words: str, rule: Rule, least: int = 0) -> Rule:
+    """Return the rule of a list of at least so many, without doubles."""
+    return Rule(words, lambda v: isinstance(v, list) and all(map(rule.fits, v)) and least <= len(set(v)) == len(v))
+
+
+def _is_date(value: Any) -> bool:
+    if not isinstance(value, str) or len(value) != 10:
+        return False
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_time_zone(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(ZoneInfo(value).key)
+    except (ValueError, OSError, KeyError):
+        return False
+
+
+_DAYS = _number("a whole number of days, 1 to 36500", 1, 36500, whole=True)
+_COUNT = _number("a whole number, 1 or more", 1, whole=True)
+_WHOLE = _number("a whole number, 0 or more", 0, whole=True)
+_AMOUNT = _number("a number, 0 or more", 0)
+_POSITIVE = Rule("a number above 0", lambda v: _AMOUNT.fits(v) and v > 0)
+_SHARE = _number("a share from 0 to 1", 0, 1)
+_SCORE = _number("a whole number from 1 to 5", 1, 5, whole=True)
+_SUM_OF_SCORES = _number("a whole number from 2 to 10", 2, 10, whole=True)
+_DATE = Rule('a date in quotes, like "2024-01-01"', _is_date)
+_TIME_ZONE = Rule("a time zone like UTC or Europe/Berlin", _is_time_zone)
+_CURRENCY = _text("a currency code like EUR", "[A-Z]{3}")
+
+VARS: Mapping[str, Rule] = {
+    "first_as_of": _DATE,
+    "business_time_zone": _TIME_ZONE,
+    "business_currency": _CURRENCY,
+    "min_event_date": _DATE,
+    "settle_seconds": _AMOUNT,
+    "user_id_is_address": _one_of("stop", "hash"),
+    "max_address_like_share": _SHARE,
+    "max_users_per_device": _COUNT,
+    "link_back_days": _or_null(_number("a whole number of days, 0 or more", 0, whole=True)),
+    "visit_gap_minutes": _number("a whole number of minutes, 1 or more", 1, whole=True),
+    "rfm_window_days": _DAYS,
+    "rfm_cut_policy": _one_of("monthly", "daily", "fixed"),
+    "rfm_min_cut_population": _COUNT,
+    "unpublished_families": _list_of(
+        "a list of names of families, each once", Rule("a name", lambda v: isinstance(v, str))
+    ),
+    "family_max_segments": _number("a whole number, 2 or more", 2, whole=True),
+    "declared_min_users": _COUNT,
+    "declared_max_age": _number("a whole number of years, 1 or more", 1, whole=True),
+    "engagement_new_days": _DAYS,
+    "engagement_dormant_days": _DAYS,
+    "outlook_gap_window_days": _DAYS,
+    "outlook_prior_gaps": _COUNT,
+    "outlook_default_gap_days": _DAYS,
+    "outlook_risky_factor": _POSITIVE,
+    "outlook_promising_visit_days": _COUNT,
+    "outlook_promising_cart_adds": _COUNT,
+    "outlook_promising_product_views": _COUNT,
+    "outlook_reaction_days": _DAYS,
+    "order_year_days": _DAYS,
+    "lifecycle_lapsing_days": _DAYS,
+    "lifecycle_lapsed_days": _DAYS,
+    "lifecycle_churned_days": _DAYS,
+    "lifecycle_loyal_orders": _COUNT,
+    "loyalty_basket_frequent_orders": _COUNT,
+    "value_tier_very_good_score": _SCORE,
+    "value_tier_good_sum": _SUM_OF_SCORES,
+    "value_tier_average_sum": _SUM_OF_SCORES,
+    "buyer_recency_week_days": _DAYS,
+    "buyer_recency_month_days": _DAYS,
+    "buyer_recency_year_days": _DAYS,
+    "post_purchase_follow_up_days": _DAYS,
+    "post_purchase_cycle_days": _DAYS,
+    "purchase_stage_days": _DAYS,
+    "lead_days": _DAYS,
+    "lead_hot_score": _POSITIVE,
+    "lead_warm_score": _POSITIVE,
+    "lead_hot_view_dates": _COUNT,
+    "lead_hot_view_days": _DAYS,
+    "affinity_days": _DAYS,
+    "affinity_min_share": _SHARE,
+    "affinity_min_signals": _COUNT,
+    "affinity_line_weight": _AMOUNT,
+    "subscription_risk_days": _DAYS,
+    "subscription_decline_ahead_days": _DAYS,
+    "subscription_decline_window_days": _DAYS,
+    "subscription_decline_min_visits": _COUNT,
+    "subscription_decline_share": _SHARE,
+    "message_new_subscriber_days": _DAYS,
+    "message_click_days": _DAYS,
+    "message_open_days": _DAYS,
+    "message_passive_days": _DAYS,
+    "message_passive_contacts": _COUNT,
+    "fatigue_signal_days": _DAYS,
+    "fatigue_contact_days": _DAYS,
+    "fatigue_contacts": _COUNT,
+    "pressure_near_cap_share": _SHARE,
+    "pressure_rested_days": _DAYS,
+    "pressure_short_days": _DAYS,
+    "pressure_month_days": _DAYS,
+    "pressure_decay_days": _DAYS,
+    "response_days": _list_of("a list of whole numbers of days, each 1 or more and once, like [30, 90]", _DAYS, 1),
+    "negative_signal_days": _DAYS,
+}
+
+#: The first var must be below the second, or not above it: what lies between would reach nobody.
+ORDERS: Sequence[tuple[str, str, str]] = (
+    ("lifecycle_lapsing_days", "<", "lifecycle_lapsed_days"),
+    ("lifecycle_lapsed_days", "<", "lifecycle_churned_days"),
+    ("buyer_recency_week_days", "<", "buyer_recency_month_days"),
+    ("buyer_recency_month_days", "<", "buyer_recency_year_days"),
+    ("post_purchase_follow_up_days", "<", "post_purchase_cycle_days"),
+    ("value_tier_average_sum", "<=", "value_tier_good_sum"),
+    ("lead_warm_score", "<", "lead_hot_score"),
+    ("lead_hot_view_dates", "<=", "lead_hot_view_days"),
+    ("subscription_risk_days", "<=", "subscription_decline_ahead_days"),
+    ("pressure_short_days", "<", "pressure_month_days"),
+)
+
+
+@dataclass(frozen=True)
+class SeedRule:
+    """What a seed must be like, beside the types of its columns, which dbt_project.yml declares.
+
+    No two rows have the same of one of its ``keys``; a column in ``any_case`` is compared without case. Only what is
+    ``optional`` may be empty.
+    """
+
+    keys: Sequence[tuple[str, ...]]
+    columns: Mapping[str, Rule] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
+    any_case: frozenset[str] = frozenset()
+
+
+RFM_SCORES = ("r", "f", "m", "fm")
+_RFM_RANGES = tuple(f"{score}_{end}" for score in RFM_SCORES for end in ("min", "max"))
+_EVENT_CLASSES = (
+    "visit", "content", "search", "category_view", "product_view", "wishlist", "cart_add", "cart_remove", "checkout",
+    "purchase", "install", "uninstall",
+)  # fmt: skip
+_STAGES = ("unaware", "problem_aware", "solution_aware", "product_aware", "most_aware")
+_POLICY_SEGMENTS = ("*", "fatigued", "recent_buyer", "dormant", "new", "one_time", "engaged", "default")
+#: RFM scores of a cell -> how messages call it.
+CELLS = {(r, f, m, (f + m + 1) // 2): f"R{r} F{f} M{m}" for r, f, m in product(range(1, 6), range(1, 6), range(1, 6))}
+MEASURES = ("recency", "frequency", "monetary")
+CUTS = (1, 2, 3, 4)
+
+SEEDS: Mapping[str, SeedRule] = {
+    "channels": SeedRule(
+        [("channel",)],
+        {
+            "channel": _text("small letters, digits and _", "[a-z0-9_]+"),
+            "address_kind": _one_of("email", "phone", "device", "chat_id", "user_id"),
+            "intrusiveness": _AMOUNT,
+            "message_cost": _AMOUNT,
+        },
+    ),
+    "event_taxonomy": SeedRule(
+        [("event",)],
+        {
+            "class": _one_of(*_EVENT_CLASSES),
+            "intent_weight": _AMOUNT,
+            "interest_weight": _AMOUNT,
+            "awareness_stage": _one_of(*_STAGES),
+        },
+        optional=frozenset({"vocabulary"}),
+        any_case=frozenset({"event"}),
+    ),
+    "consent_statuses": SeedRule(
+        [("synonym",)], {"status": _one_of("granted", "withdrawn")}, any_case=frozenset({"synonym"})
+    ),
+    "acknowledged_rejects": SeedRule(
+        [("dataset", "file_sha256", "row_number")],
+        {
+            "dataset": _one_of(*DATASETS),
+            "file_sha256": _text("a SHA-256 as the run names it: 64 of 0-9 and a-f", "[0-9a-f]{64}"),
+            "row_number": _COUNT,
+        },
+        optional=frozenset({"row_number", "note"}),
+    ),
+    "exchange_rates": SeedRule(
+        [("currency", "rate_date")],
+        {"currency": _text("a currency code like USD", "[A-Za-z]{3}"), "rate": _POSITIVE},
+        any_case=frozenset({"currency"}),
+    ),
+    "decay_factors": SeedRule([("age_days",)], {"age_days": _WHOLE, "factor": _SHARE}),
+    "rfm_map": SeedRule([], dict.fromkeys(_RFM_RANGES, _SCORE), optional=frozenset(_RFM_RANGES)),
+    "rfm_fixed_cut_points": SeedRule(
+        [("measure", "cut")],
+        {"measure": _one_of(*MEASURES), "cut": _number("a whole number from 1 to 4", 1, 4, whole=True)},
+    ),
+    "segment_catalog_entries": SeedRule(
+        [("family", "position"), ("family", "segment")],
+        {"position": _COUNT},
+        optional=frozenset({"objective", "channel", "message", "frequency", "offer"}),
+    ),
+    "age_bands": SeedRule(
+        [("age_band",)], {"from_age": _WHOLE, "to_age": _WHOLE}, optional=frozenset({"to_age"})
+    ),
+    "declared_order": SeedRule(
+        [("family", "declared"), ("family", "position")],
+        {"family": _one_of("interest", "value"), "position": _COUNT},
+    ),
+    "contact_policy": SeedRule(
+        [("policy_segment", "channel", "window_days")],
+        {"policy_segment": _one_of(*_POLICY_SEGMENTS), "window_days": _DAYS, "max_contacts": _WHOLE},
+    ),
+}  # fmt: skip
