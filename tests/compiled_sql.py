@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,13 @@ from orchestration.landing.load import load_landing
 from orchestration.landing.schema import create_raw_schema
 from orchestration.settings import DBT_PROJECT, ROOT, dbt_vars, load_settings
 from orchestration.warehouse import prepare
+from orchestration.warehouse.build_state import create_history_schema
+from orchestration.warehouse.families import published_families, write_generated
 from orchestration.warehouse.files import open_duckdb
-from orchestration.warehouse.project import fingerprint_of, project_fingerprint, write_family_list
+from orchestration.warehouse.project import fingerprint_of, project_fingerprint
 
+#: They are read from the folder's pages, which takes longer than a small world.
+_families = cache(published_families)
 _CACHE = ROOT / ".pytest_cache" / "compiled"
 
 
@@ -70,7 +75,7 @@ class Compiled:
 
 def compile_project(folder: Path, variables: Mapping[str, Any] | None = None) -> Compiled:
     """Compile the project with the vars given over its own; kept until the project changes."""
-    write_family_list()
+    write_generated()
     name = fingerprint_of([Path(__file__)], [project_fingerprint(), json.dumps(variables or {}, sort_keys=True)])
     cached = _CACHE / f"{name}.json"
     if cached.exists():
@@ -100,20 +105,27 @@ def _compile(folder: Path, variables: Mapping[str, Any]) -> Compiled:
             create_raw_schema(con)
             prepare.create_control_schema(con)
             prepare.write_run_context(con, prepare.RunContext(date(2020, 1, 1), True, datetime(2020, 1, 2)))
+        with open_duckdb(folder / "build.duckdb") as con:
+            create_history_schema(con, published_families())
         given = ["--vars", json.dumps(variables)]
         manifest = _invoke(dbtRunner(), ["parse", *given])
         runner = dbtRunner(manifest=manifest)
-        full = _compiled_code(runner, given, folder)
-        _invoke(runner, ["seed", *given])
-        _invoke(runner, ["run", "--empty", *given])
-        incremental = _compiled_code(runner, given, folder)
-    nodes = json.loads((folder / "target" / "manifest.json").read_text(encoding="utf-8"))["nodes"]
+        _invoke(runner, ["compile", *given, "--select", "resource_type:model", "test_type:singular"])
+        nodes = _nodes(folder)
+        # that a table is there is all that makes dbt write the incremental form
+        with open_duckdb(folder / "working.duckdb") as con:
+            for node in nodes.values():
+                if node["resource_type"] == "model" and node["config"]["materialized"] == "incremental":
+                    con.execute(f"create schema if not exists {node['schema']}")
+                    con.execute(f"create table {node['schema']}.{node['alias']} (nothing integer)")
+        _invoke(runner, ["compile", *given, "--select", "config.materialized:incremental"])
+        incremental = {name: node["compiled_code"] for name, node in _nodes(folder).items() if "compiled_code" in node}
     models = {
         unique_id: Model(
             name=node["name"],
             relation=_relation(node),
             materialized=node["config"]["materialized"],
-            full_sql=full[unique_id],
+            full_sql=node["compiled_code"],
             incremental_sql=incremental[unique_id],
             touched_by=node["config"]["meta"].get("touched_by"),
             touched_keys=node["config"]["meta"].get("touched_keys", []),
@@ -144,10 +156,8 @@ def _relation(node: Mapping[str, Any]) -> str:
     return f'"{node["database"]}"."{node["schema"]}"."{node["alias"]}"'
 
 
-def _compiled_code(runner: Any, given: Sequence[str], folder: Path) -> dict[str, str]:
-    _invoke(runner, ["compile", *given])
-    nodes = json.loads((folder / "target" / "manifest.json").read_text(encoding="utf-8"))["nodes"]
-    return {key: node["compiled_code"] for key, node in nodes.items() if node["resource_type"] == "model"}
+def _nodes(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "target" / "manifest.json").read_text(encoding="utf-8"))["nodes"]
 
 
 def _invoke(runner: Any, arguments: list[str]) -> Any:
@@ -198,29 +208,30 @@ class World:
         self.con.execute("set TimeZone = 'UTC'; set threads = 1")
         for database in ("working", "build"):
             self.con.execute(f"attach ':memory:' as {database}")
+        self.con.execute("use build")
+        create_history_schema(self.con, _families())
         self.con.execute("use working")
         create_raw_schema(self.con)
         prepare.create_control_schema(self.con)
         for relation in compiled.relations.values():
             database, schema, _ = relation.split(".")
             self.con.execute(f"create schema if not exists {database}.{schema}")
-        for seed, types in compiled.seeds.items():
-            self._fill_seed(seed, types, (seeds or {}).get(seed))
+        for seed in compiled.seeds:
+            self.fill_seed(seed, (seeds or {}).get(seed))
 
-    def _fill_seed(self, seed: str, types: Mapping[str, str], rows: list[dict[str, Any]] | None) -> None:
-        relation = self._compiled.relations[seed]
+    def fill_seed(self, seed: str, rows: Sequence[Mapping[str, Any]] | None = None) -> None:
+        """Fill a seed with the rows given, or with those of its file."""
+        relation, types = self._compiled.relations[seed], self._compiled.seeds[seed]
         if rows is None:
             columns = ", ".join(f"'{column}': '{type_}'" for column, type_ in types.items())
-            path = DBT_PROJECT / "seeds" / f"{seed}.csv"
-            self.con.execute(
-                f"create table {relation} as select * from read_csv('{path}', header = true, columns = {{{columns}}})"
-            )
+            source = f"read_csv('{DBT_PROJECT / 'seeds' / seed}.csv', header = true, columns = {{{columns}}})"
+            self.con.execute(f"create or replace table {relation} as select * from {source}")
             return
-        self.con.execute(f"create table {relation} ({', '.join(f'{c} {t}' for c, t in types.items())})")
-        for row in rows:
+        self.con.execute(f"create or replace table {relation} ({', '.join(f'{c} {t}' for c, t in types.items())})")
+        if rows:
+            values = ", ".join(f"({', '.join('?' for _ in types)})" for _ in rows)
             self.con.execute(
-                f"insert into {relation} values ({', '.join('?' for _ in types)})",
-                [row.get(column) for column in types],
+                f"insert into {relation} values {values}", [row.get(column) for row in rows for column in types]
             )
 
     def load(self, landing: Path) -> None:

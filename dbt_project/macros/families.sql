@@ -1,17 +1,29 @@
-{% macro families() -%}
+{% macro families(of='published') -%}
     {#-
-        Names of all segment families: family_models() is written from the folder before dbt parses, since dbt takes
-        no refs from a loop over its graph. Stops the compilation if a model of the folder is missing from the list.
+        Names of segment families: the published ones, or `all`, or the `declared` among the published. family_models()
+        is written from the folder before dbt parses, since dbt takes no refs from a loop over its graph. Stops the
+        compilation if a model of the folder is missing from the list.
     -#}
     {%- set listed = family_models() -%}
     {%- if execute -%}
+        {%- set names = listed | map(attribute='name') | list -%}
         {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.name.startswith('fam_') -%}
-            {%- if node.name[4:] not in listed -%}
+            {%- if node.name[4:] not in names -%}
                 {{ exceptions.raise_compiler_error(
                     "The family " ~ node.name ~ " is not in the list of families. Run `make parse`, which writes it anew."
                 ) }}
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}
-    {{ return(listed) }}
+    {%- set chosen = [] -%}
+    {%- for family in listed if of == 'all' or (family.is_published and (of == 'published' or family.is_declared)) -%}
+        {%- do chosen.append(family.name) -%}
+    {%- endfor -%}
+    {{ return(chosen) }}
+{%- endmacro %}
+
+
+{% macro beside(family, column, type) -%}
+    {#- What stands beside a family in user_360; null where the family is not published. -#}
+    {{ 'fam_' ~ family ~ '.' ~ column if family in families() else 'cast(null as ' ~ type ~ ')' }}
 {%- endmacro %}

@@ -9,7 +9,11 @@
 {%- endmacro %}
 
 {% macro duckdb__generate_database_name(custom_database_name, node) -%}
+    {%- if node and node.name.startswith('fam_') and node.name[4:] in var('unpublished_families') -%}
+    {{ target.database }}
+    {%- else -%}
     {{ custom_database_name or target.database }}
+    {%- endif -%}
 {%- endmacro %}
 
 {% macro spark__generate_database_name(custom_database_name, node) -%}{%- endmacro %}

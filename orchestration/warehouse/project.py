@@ -1,4 +1,4 @@
-"""The dbt project as the pipeline sees it: its list of families, its manifest, the fingerprints of its parts."""
+"""The dbt project as the pipeline sees it: its manifest, the fingerprints of its parts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.errors import BarometerError
+from orchestration.policy import check_policy
 from orchestration.settings import DBT_PROJECT, ROOT, Settings, dbt_vars
 from orchestration.warehouse.dbt import dbt_command, dbt_environment
+from orchestration.warehouse.families import published_families as published_families
+from orchestration.warehouse.families import write_generated
 from orchestration.warehouse.lock import warehouse_lock
 
 #: Where the manifest that Dagster reads lies, with dbt's parsing state beside it.
@@ -28,7 +31,7 @@ _log = logging.getLogger("barometer")
 
 def project_files(project: Path = DBT_PROJECT) -> list[Path]:
     """Return the files that decide what dbt does: models, macros, tests, seeds and their YAML, in a fixed order."""
-    folders = ("models", "macros", "seeds", "tests")
+    folders = ("models", "macros", "seeds", "templates", "tests")
     files = [path for folder in folders for path in (project / folder).rglob("*") if path.is_file()]
     return [project / "dbt_project.yml", *sorted(files)]
 
@@ -52,27 +55,15 @@ def project_fingerprint() -> str:
     return fingerprint_of([ROOT / "profiles.yml", *files], [*versions, *places])
 
 
-def write_family_list(project: Path = DBT_PROJECT) -> None:
-    """Write the macro that names the models of models/families/: dbt takes no refs from a loop over its graph."""
-    names = sorted(path.stem.removeprefix("fam_") for path in (project / "models" / "families").glob("fam_*.sql"))
-    text = (
-        "{# Written from models/families/ before dbt parses; not to be edited. #}\n"
-        f"{{% macro family_models() %}}{{{{ return({names!r}) }}}}{{% endmacro %}}\n"
-    )
-    path = project / "macros" / "generated" / "family_models.sql"
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-
-
 def ensure_manifest(settings: Settings) -> Path:
     """Parse the dbt project if it has changed since the last time; return the manifest's path.
 
-    It is parsed as a run will see it, so that dbt need not parse again. Raises BarometerError with dbt's own words if
-    the project can't be parsed.
+    It is parsed as a run will see it, so that dbt need not parse again. Raises BarometerError if the policy is
+    wrong, and with dbt's own words if the project can't be parsed.
     """
     with warehouse_lock(MANIFEST_FOLDER, _PARSE_WAIT_SECONDS, _log.info):
-        write_family_list()
+        check_policy()
+        write_generated()
         wanted = project_fingerprint()
         if not (MANIFEST.exists() and _FINGERPRINT.exists() and _FINGERPRINT.read_text() == wanted):
             _FINGERPRINT.unlink(missing_ok=True)

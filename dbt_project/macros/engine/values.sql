@@ -42,3 +42,45 @@
 {% macro duckdb__is_email(text, pattern) -%} regexp_full_match({{ text }}, '{{ pattern }}') {%- endmacro %}
 
 {% macro spark__is_email(text, pattern) -%} {{ text }} rlike r'^{{ pattern }}$' {%- endmacro %}
+
+
+{% macro joined_text(text, order) -%}
+    {#- An aggregate: the texts of a group as one, separated by |, in an order. -#}
+    {{ adapter.dispatch('joined_text', 'barometer')(text, order) }}
+{%- endmacro %}
+
+{% macro duckdb__joined_text(text, order) -%} string_agg({{ text }}, '|' order by {{ order }}) {%- endmacro %}
+
+{% macro spark__joined_text(text, order) -%}
+    array_join(transform(sort_array(collect_list(struct({{ order }} as o, {{ text }} as t))), s -> s.t), '|')
+{%- endmacro %}
+
+
+{% macro exploded(list) -%}
+    {#- In a select list: a row for each element of a list. -#}
+    {{ adapter.dispatch('exploded', 'barometer')(list) }}
+{%- endmacro %}
+
+{% macro duckdb__exploded(list) -%} unnest({{ list }}) {%- endmacro %}
+
+{% macro spark__exploded(list) -%} explode({{ list }}) {%- endmacro %}
+
+
+{% macro collected(value) -%}
+    {#- An aggregate: the values of a group that are not null, as a list. -#}
+    {{ adapter.dispatch('collected', 'barometer')(value) }}
+{%- endmacro %}
+
+{% macro duckdb__collected(value) -%} array_agg({{ value }}) filter (where {{ value }} is not null) {%- endmacro %}
+
+{% macro spark__collected(value) -%} collect_list({{ value }}) {%- endmacro %}
+
+
+{% macro contains(list, value) -%}
+    {#- Whether a list has a value; false where there is no list. -#}
+    coalesce({{ adapter.dispatch('contains', 'barometer')(list, value) }}, false)
+{%- endmacro %}
+
+{% macro duckdb__contains(list, value) -%} list_contains({{ list }}, {{ value }}) {%- endmacro %}
+
+{% macro spark__contains(list, value) -%} array_contains({{ list }}, {{ value }}) {%- endmacro %}

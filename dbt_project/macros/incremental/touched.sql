@@ -43,11 +43,16 @@
 {%- endmacro %}
 
 
-{% macro loaded_since(model_name, load_id='load_id') -%}
-    {#- Rows loaded since the model's watermark. Before its first build there is none, and nothing is touched: all is built. -#}
+{% macro loaded_since(models, load_id='load_id') -%}
+    {#-
+        Rows loaded since the watermark of a model, or since the earliest of several that share one list of touched keys.
+        A model without one is built in full and needs no list; if none has one, nothing is touched.
+    -#}
+    {%- set names = [models] if models is string else models -%}
     {{ load_id }} > (
-        select coalesce(max(load_id), 9223372036854775807)
-        from {{ source('incremental', 'watermarks') }} where model_name = '{{ model_name }}'
+        select coalesce(min(load_id), 9223372036854775807)
+        from {{ source('incremental', 'watermarks') }}
+        where model_name in ({% for name in names %}'{{ name }}'{{ ', ' if not loop.last }}{% endfor %})
     )
 {%- endmacro %}
 

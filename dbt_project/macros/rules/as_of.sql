@@ -26,3 +26,13 @@
     {#- Age of a date at as_of, in whole days. -#}
     {{ days_between(date, as_of()) }}
 {%- endmacro %}
+
+{% macro in_last(date, days) -%}
+    {#- Whether a date is one of the last n days: ages 0 to n - 1. -#}
+    {{ age(date) }} between 0 and {{ days }} - 1
+{%- endmacro %}
+
+{% macro since_days_ago(days) -%}
+    {#- A time before any moment of the last n days in any business time zone: what lets a scan skip old rows. -#}
+    cast({{ add_days(as_of(), -(days + 1)) }} as timestamp)
+{%- endmacro %}

@@ -35,7 +35,9 @@ credited as (
         end as known_date,
         events.occurred_at,
         events.session_id,
-        events.event_name
+        events.event_name,
+        events.product_id,
+        events.category
     from events
     left join owners
         on
@@ -52,6 +54,9 @@ select
     credited.*,
     taxonomy.class as event_class,
     coalesce(taxonomy.is_visit, false) as is_visit,
+    coalesce(taxonomy.intent_weight, 0) as intent_weight,
+    coalesce(taxonomy.interest_weight, 0) as interest_weight,
+    taxonomy.awareness_stage,
     taxonomy.event is not null as is_mapped
 from credited
 left join taxonomy on lower(credited.event_name) = lower(taxonomy.event)

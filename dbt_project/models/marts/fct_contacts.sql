@@ -32,7 +32,9 @@ signals as (
         bool_or(is_unsubscribed) as is_unsubscribed,
         max(case when is_soft_bounce then occurred_at end) as bounced_at,
         max(case when is_arrival then occurred_at end) as arrived_at,
-        max(case when is_reaction then occurred_at end) as last_reaction_at
+        max(case when is_reaction then occurred_at end) as last_reaction_at,
+        max(case when is_open then occurred_at end) as last_opened_at,
+        max(case when is_click then occurred_at end) as last_clicked_at
     from events
     group by message_id
 
@@ -73,7 +75,9 @@ select
     coalesce(outcomes.is_hard_bounced, false) as is_hard_bounced,
     coalesce(outcomes.is_complained, false) as is_complained,
     coalesce(outcomes.is_unsubscribed, false) as is_unsubscribed,
-    outcomes.last_reaction_at
+    outcomes.last_reaction_at,
+    outcomes.last_opened_at,
+    outcomes.last_clicked_at
 from messages
 inner join channels on messages.channel = channels.channel
 left join outcomes on messages.message_id = outcomes.message_id

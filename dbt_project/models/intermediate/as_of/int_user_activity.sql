@@ -1,5 +1,6 @@
--- One row per user with a visit as of the date: first and last visit, and how many visits there were.
+-- One row per user with a visit as of the date: first and last visit, how many visits and visit-days there were, and what was looked at.
 {{ config(database='build') }}
+{%- set window = var('subscription_decline_window_days') %}
 
 with
 
@@ -9,20 +10,28 @@ days as (
         user_id,
         activity_date,
         sum(visits) as visits,
-        sum(visits) - sum(continued_visits) as visits_begun
+        sum(visits) - sum(continued_visits) as visits_begun,
+        sum(cart_adds) as cart_adds,
+        sum(product_views) as product_views
     from {{ ref('int_user_activity_daily') }}
     where known_date <= {{ as_of() }}
     group by user_id, activity_date
-    having sum(visits) > 0
 
 )
 
 select
     user_id,
-    min(activity_date) as first_visit_date,
-    max(activity_date) as last_visit_date,
+    min(case when visits > 0 then activity_date end) as first_visit_date,
+    max(case when visits > 0 then activity_date end) as last_visit_date,
     cast(sum(visits_begun) as bigint) as visits,
-    count(*) as visit_days,
-    count(case when {{ age('activity_date') }} < {{ var('pressure_month_days') }} then 1 end) as visit_days_30d
+    count(case when visits > 0 then 1 end) as visit_days,
+    count(case when visits > 0 and {{ in_last('activity_date', var('pressure_month_days')) }} then 1 end) as visit_days_30d,
+    count(case when visits > 0 and {{ in_last('activity_date', var('outlook_gap_window_days')) }} then 1 end) as visit_days_in_window,
+    min(case when visits > 0 and {{ in_last('activity_date', var('outlook_gap_window_days')) }} then activity_date end) as first_visit_date_in_window,
+    cast(coalesce(sum(case when {{ in_last('activity_date', window) }} then visits end), 0) as bigint) as visits_lately,
+    cast(coalesce(sum(case when {{ age('activity_date') }} between {{ window }} and 2 * {{ window }} - 1 then visits end), 0) as bigint) as visits_before,
+    cast(sum(cart_adds) as bigint) as cart_adds,
+    cast(sum(product_views) as bigint) as product_views
 from days
 group by user_id
+having sum(visits) > 0

@@ -40,6 +40,13 @@ select
     cast(sum(orders_without_value) as bigint) as orders_without_value,
     cast(sum(net_revenue) as decimal(18, 2)) as net_revenue,
     count(*) - 1 as repeat_frequency,
+    cast(coalesce(sum(case when {{ in_last('order_date', var('rfm_window_days')) }} then orders end), 0) as bigint) as orders_in_window,
+    cast(coalesce(sum(case when {{ in_last('order_date', var('rfm_window_days')) }} then net_revenue end), 0) as decimal(18, 2)) as net_revenue_in_window,
+    -- the window of lifecycle and loyalty_basket
+    cast(coalesce(sum(case when {{ in_last('order_date', var('order_year_days')) }} then orders end), 0) as bigint) as orders_in_year,
+    coalesce(
+        {{ mean_order_value(in_last('order_date', var('order_year_days'))) }}, {{ mean_order_value('true') }}
+    ) as mean_order_value,
     {{ days_between('first_order_date', 'max(order_date)') }} as recency,
     {{ days_between('first_order_date', as_of()) }} as t,
     -- the first date left out, and dates whose orders all lack a value

@@ -58,11 +58,7 @@ counting as (
             and versions.order_date < rates.valid_until
     left join items on versions.order_id = items.order_id
     where
-        versions.status in ('placed', 'completed')
-        and not (
-            versions.refunded_amount > 0
-            and versions.refunded_amount >= versions.gross_amount - versions.discount_amount
-        )
+        {{ is_order('versions') }}
         and greatest(versions.known_from, versions.order_date) < versions.known_until
 
 ),

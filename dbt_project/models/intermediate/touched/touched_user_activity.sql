@@ -1,4 +1,5 @@
--- One row per (user_id, activity_date) whose activity rows loaded since the last build of int_user_activity_daily touch.
+-- One row per (user_id, activity_date) whose events rows loaded since the last build of the rollups of activity touch.
+{%- set rollups = ['int_sessions', 'int_user_activity_daily', 'int_user_interest_daily'] %}
 with
 
 links as (
@@ -11,13 +12,13 @@ links as (
 rows_loaded as (
 
     select user_id, anonymous_id, activity_date from {{ ref('stg_events') }}
-    where {{ loaded_since('int_user_activity_daily') }}
+    where {{ loaded_since(rollups) }}
 
     union all
 
     select user_id, anonymous_id, {{ business_date('happened_at') }} as activity_date
     from {{ source('raw', 'touches') }}
-    where dataset = 'events' and {{ loaded_since('int_user_activity_daily') }}
+    where dataset = 'events' and {{ loaded_since(rollups) }}
 
 ),
 
@@ -25,7 +26,7 @@ rows_loaded as (
 relinked as (
 
     select anonymous_id, user_id from links
-    where {{ loaded_since('int_user_activity_daily', 'changed_load_id') }}
+    where {{ loaded_since(rollups, 'changed_load_id') }}
 
     union
 
@@ -35,7 +36,7 @@ relinked as (
         dataset in ('events', 'identities')
         and anonymous_id is not null
         and user_id is not null
-        and {{ loaded_since('int_user_activity_daily') }}
+        and {{ loaded_since(rollups) }}
 
 ),
 

@@ -1,5 +1,5 @@
 -- One row per (subscription_id, known_from): a version of a subscription, good as of the dates from known_from until known_until.
-{{ config(unique_key=['subscription_id'], meta={'touched_by': 'touched_subscriptions', 'touched_keys': ['subscription_id'], 'logic_version': 1}) }}
+{{ config(unique_key=['subscription_id'], meta={'touched_by': 'touched_subscriptions', 'touched_keys': ['subscription_id'], 'logic_version': 2}) }}
 -- depends_on: {{ ref('touched_subscriptions') }}
 
 with
@@ -23,7 +23,9 @@ renamed as (
         {{ business_date('renews_at') }} as renews_date,
         auto_renew,
         cancel_requested_at,
+        {{ business_date('cancel_requested_at') }} as cancel_requested_date,
         ended_at,
+        {{ business_date('ended_at') }} as ended_date,
         coalesce(updated_at, started_at) as known_at,
         row_md5
     from source
@@ -42,7 +44,9 @@ select
     renews_date,
     auto_renew,
     cancel_requested_at,
+    cancel_requested_date,
     ended_at,
+    ended_date,
     known_from,
     known_until,
     has_equal_times

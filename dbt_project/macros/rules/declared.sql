@@ -1,0 +1,74 @@
+{% macro declared_list_ctes(family, column) -%}
+{#-
+    CTEs that end in `declared_lists`: a row per user with something in a declared list: the first in the order of the
+    seed, all of it in that order (what the seed lacks comes last, by name), and the same with `other` for what too few
+    users declare.
+-#}
+items as (
+
+    select distinct user_id, trim(item) as item
+    from (
+        select user_id, {{ exploded(column) }} as item
+        from {{ ref('int_user_profiles') }}
+    ) as exploded
+    where trim(item) <> ''
+
+),
+
+declared_order as (
+
+    select * from {{ ref('declared_order') }} where family = '{{ family }}'
+
+),
+
+numbered as (
+
+    select
+        items.user_id,
+        items.item,
+        case
+            when count(*) over (partition by items.item) < {{ var('declared_min_users') }} then 'other' else items.item
+        end as published_item,
+        row_number() over (
+            partition by items.user_id
+            order by case when declared_order.position is null then 1 else 0 end, declared_order.position, items.item
+        ) as item_number
+    from items
+    left join declared_order on items.item = declared_order.declared
+
+),
+
+published_lists as (
+
+    select user_id, {{ joined_text('published_item', 'item_number') }} as published
+    from (
+        select user_id, published_item, min(item_number) as item_number
+        from numbered
+        group by user_id, published_item
+    ) as published_items
+    group by user_id
+
+),
+
+declared_lists as (
+
+    select
+        numbered.user_id,
+        min_by(numbered.item, numbered.item_number) as first_declared,
+        {{ joined_text('numbered.item', 'numbered.item_number') }} as declared,
+        max(published_lists.published) as published
+    from numbered
+    inner join published_lists on numbered.user_id = published_lists.user_id
+    group by numbered.user_id
+
+)
+{%- endmacro %}
+
+
+{% macro whole_years(birth_date, date) -%}
+    {#- Age in whole years: who was born on 29 February is a year older on 1 March. -#}
+    cast(floor((
+        extract(year from {{ date }}) * 10000 + extract(month from {{ date }}) * 100 + extract(day from {{ date }})
+        - extract(year from {{ birth_date }}) * 10000 - extract(month from {{ birth_date }}) * 100 - extract(day from {{ birth_date }})
+    ) / 10000.0) as integer)
+{%- endmacro %}

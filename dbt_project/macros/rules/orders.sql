@@ -1,0 +1,17 @@
+{% macro is_order(versions) -%}
+    {#- Whether a version of an order counts: placed or completed, and not refunded in full. -#}
+    {{ versions }}.status in ('placed', 'completed')
+    and not (
+        {{ versions }}.refunded_amount > 0
+        and {{ versions }}.refunded_amount >= {{ versions }}.gross_amount - {{ versions }}.discount_amount
+    )
+{%- endmacro %}
+
+
+{% macro mean_order_value(condition) -%}
+    {#- Over days of orders: net revenue by order, of orders with a value on the days that meet a condition; null without any. -#}
+    round(
+        cast(sum(case when {{ condition }} then net_revenue end) as double)
+        / nullif(sum(case when {{ condition }} then orders - orders_without_value end), 0), 6
+    )
+{%- endmacro %}

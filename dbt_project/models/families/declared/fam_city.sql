@@ -1,0 +1,20 @@
+-- One row per known user: the city of the profile.
+with
+
+users as (
+
+    select * from {{ ref('int_known_users') }}
+
+),
+
+profiles as (
+
+    select * from {{ ref('int_user_profiles') }}
+
+)
+
+select
+    users.user_id,
+    coalesce(profiles.city, 'unknown') as segment
+from users
+left join profiles on users.user_id = profiles.user_id

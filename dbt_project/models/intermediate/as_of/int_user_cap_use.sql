@@ -1,0 +1,54 @@
+-- One row per user with a contact in a window that a cap limits: how near the nearest cap is, in windows that end with the date.
+{{ config(database='build') }}
+
+with
+
+policy as (
+
+    -- 0 means never: it can't be used up
+    select * from {{ ref('contact_policy') }} where max_contacts > 0
+
+),
+
+windows as (
+
+    select distinct channel, window_days from policy
+
+),
+
+days as (
+
+    select user_id, channel, contact_date, contacts from {{ ref('int_contact_days') }} where contacts > 0
+
+),
+
+-- contacts of each window that the policy knows, on a channel or on all together
+counted as (
+
+    select
+        days.user_id,
+        windows.channel,
+        windows.window_days,
+        sum(days.contacts) as contacts
+    from windows
+    inner join days
+        on
+            windows.channel in (days.channel, 'all')
+            and {{ age('days.contact_date') }} < windows.window_days
+    group by days.user_id, windows.channel, windows.window_days
+
+)
+
+select
+    counted.user_id,
+    bool_or(counted.contacts > policy.max_contacts) as is_over_cap,
+    bool_or(counted.contacts = policy.max_contacts) as is_at_cap,
+    bool_or(counted.contacts >= {{ var('pressure_near_cap_share') }} * policy.max_contacts) as is_near_cap
+from counted
+inner join {{ ref('int_user_policy_segment') }} as users on counted.user_id = users.user_id
+inner join policy
+    on
+        counted.channel = policy.channel
+        and counted.window_days = policy.window_days
+        and policy.policy_segment in (users.policy_segment, '*')
+group by counted.user_id

@@ -1,0 +1,14 @@
+-- One row per user with a profile as of the date: what people say of themselves. Personal data: never published.
+select
+    user_id,
+    birth_date,
+    gender,
+    country,
+    region,
+    city,
+    income_band,
+    education,
+    interests,
+    declared_values
+from {{ ref('stg_users') }}
+where {{ known_on(as_of()) }} and coalesce(created_date, {{ start_of_time() }}) <= {{ as_of() }}

@@ -1,0 +1,203 @@
+-- One row per (user_id, activity_date, known_from, session_number): a visit, as it is known from a date until a later link changes the day.
+{{ config(
+    unique_key=['user_id', 'activity_date', 'known_from', 'session_number'],
+    meta={'touched_by': 'touched_user_activity', 'touched_keys': ['user_id', 'activity_date'], 'logic_version': 1,
+          'fingerprint_seeds': ['event_taxonomy'],
+          'fingerprint_vars': ['business_time_zone', 'max_users_per_device', 'link_back_days', 'visit_gap_minutes']}
+) }}
+-- depends_on: {{ ref('touched_user_activity') }}
+
+with
+
+{%- if is_incremental() %}
+
+touched as (
+
+    select user_id, activity_date from {{ ref('touched_user_activity') }}
+
+),
+
+-- the day before shows whether a date's first visit continues its last
+days_needed as (
+
+    select user_id, activity_date from touched
+
+    union
+
+    select user_id, {{ add_days('activity_date', -1) }} as activity_date from touched
+
+),
+{%- endif %}
+
+visiting as (
+
+    select source.user_id, source.activity_date, source.known_date, source.occurred_at, source.session_id
+    from {{ ref('int_events__credited') }} as source
+    {%- if is_incremental() %}
+    inner join days_needed
+        on source.user_id = days_needed.user_id and source.activity_date = days_needed.activity_date
+    {%- endif %}
+    where source.is_visit
+
+),
+
+-- dates on which a later link changed what is known of a day, or of the day before it
+later_states as (
+
+    select distinct user_id, activity_date, known_date as state_date
+    from visiting
+    where known_date > activity_date
+
+    union
+
+    select distinct user_id, {{ add_days('activity_date', 1) }} as activity_date, known_date as state_date
+    from visiting
+    where known_date > {{ add_days('activity_date', 1) }}
+
+),
+
+-- what was known of a day on its own date, and again on each later date that changed it
+states as (
+
+    select user_id, activity_date, activity_date as state_date, occurred_at, session_id
+    from visiting
+    where known_date = activity_date
+
+    union all
+
+    select visiting.user_id, visiting.activity_date, later_states.state_date, visiting.occurred_at, visiting.session_id
+    from later_states
+    inner join visiting
+        on
+            later_states.user_id = visiting.user_id
+            and later_states.activity_date = visiting.activity_date
+            and visiting.known_date <= later_states.state_date
+
+),
+
+gaps as (
+
+    select
+        user_id,
+        activity_date,
+        state_date,
+        occurred_at,
+        lag(occurred_at) over (partition by user_id, activity_date, state_date order by occurred_at) as previous_at
+    from states
+    where session_id is null
+
+),
+
+runs as (
+
+    select
+        *,
+        sum(case when previous_at is null or occurred_at > previous_at + interval '{{ var("visit_gap_minutes") }}' minute then 1 else 0 end)
+            over (partition by user_id, activity_date, state_date order by occurred_at) as run_number
+    from gaps
+
+),
+
+visits as (
+
+    select
+        user_id, activity_date, state_date, session_id,
+        cast(0 as bigint) as run_number, min(occurred_at) as started_at, max(occurred_at) as ended_at, count(*) as events
+    from states
+    where session_id is not null
+    group by user_id, activity_date, state_date, session_id
+
+    union all
+
+    select
+        user_id, activity_date, state_date, cast(null as string) as session_id,
+        cast(run_number as bigint) as run_number, min(occurred_at) as started_at, max(occurred_at) as ended_at, count(*) as events
+    from runs
+    group by user_id, activity_date, state_date, run_number
+
+),
+
+days as (
+
+    -- the first visit of equal ones: one with a session_id, then the smaller; the last of equal ones: the greater session_id
+    select
+        user_id,
+        activity_date,
+        state_date,
+        min(started_at) as started_at,
+        max(ended_at) as ended_at,
+        min_by(
+            coalesce(session_id, ''),
+            {{ ordering(['started_at', 'case when session_id is null then 1 else 0 end', "coalesce(session_id, '')"]) }}
+        ) as first_session_id,
+        max_by(coalesce(session_id, ''), {{ ordering(['ended_at', "coalesce(session_id, '')"]) }}) as last_session_id
+    from visits
+    group by user_id, activity_date, state_date
+
+),
+
+day_states as (
+
+    select
+        *,
+        coalesce(
+            lead(state_date) over (partition by user_id, activity_date order by state_date), {{ end_of_time() }}
+        ) as state_until
+    from days
+
+),
+
+continued as (
+
+    select
+        days.user_id,
+        days.activity_date,
+        days.state_date,
+        days.state_until,
+        coalesce(
+            days.started_at <= day_before.ended_at + interval '{{ var("visit_gap_minutes") }}' minute
+            or (days.first_session_id <> '' and days.first_session_id = day_before.last_session_id), false
+        ) as is_continued
+    from day_states as days
+    left join day_states as day_before
+        on
+            days.user_id = day_before.user_id
+            and days.activity_date = {{ add_days('day_before.activity_date', 1) }}
+            and day_before.state_date <= days.state_date
+            and days.state_date < day_before.state_until
+
+),
+
+numbered as (
+
+    select
+        *,
+        row_number() over (
+            partition by user_id, activity_date, state_date
+            order by started_at, case when session_id is null then 1 else 0 end, session_id, run_number
+        ) as session_number
+    from visits
+
+)
+
+select
+    numbered.user_id,
+    numbered.activity_date,
+    numbered.state_date as known_from,
+    continued.state_until as known_until,
+    cast(numbered.session_number as integer) as session_number,
+    numbered.session_id,
+    numbered.started_at,
+    numbered.ended_at,
+    cast(numbered.events as bigint) as events,
+    -- the evening before goes on: not another visit of the engagement family
+    numbered.session_number = 1 and continued.is_continued as is_continued
+from numbered
+inner join continued
+    on
+        numbered.user_id = continued.user_id
+        and numbered.activity_date = continued.activity_date
+        and numbered.state_date = continued.state_date
+{%- if is_incremental() %}
+inner join touched on numbered.user_id = touched.user_id and numbered.activity_date = touched.activity_date
+{%- endif %}

@@ -1,0 +1,111 @@
+"""The segment families of the dbt project, and what dbt must find written about them before it parses.
+
+dbt takes no refs from a loop over its graph, and an enforced contract names every column. So three files are written
+from the folder models/families/ and the vars: macros with the families and with the placeholders of the catalogue, and
+the page of user_360 from its template. A new family is one model and its rows in the catalogue.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestration.settings import DBT_PROJECT, dbt_vars
+
+#: Placeholders of the catalogue that no var fills.
+TABLES_IN_WORDS = ("rfm_map", "taxonomy_classes", "segment")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_WRITTEN = "Written from models/families/ before dbt parses; not to be edited."
+
+
+@dataclass(frozen=True)
+class Family:
+    """A segment family: its name, what it says, and whether people declare it and others may see it."""
+
+    name: str
+    description: str
+    is_declared: bool
+    is_published: bool
+
+
+def families(project: Path = DBT_PROJECT) -> list[Family]:
+    """Return the families of models/families/, by name; those of the subfolder ``declared`` are what people say of themselves."""
+    folder = project / "models" / "families"
+    unpublished = dbt_vars(project).get("unpublished_families") or []
+    descriptions = _descriptions(folder)
+    found = {path.stem.removeprefix("fam_"): path for path in folder.rglob("fam_*.sql")}
+    return [
+        Family(name, descriptions.get(f"fam_{name}", ""), path.parent.name == "declared", name not in unpublished)
+        for name, path in sorted(found.items())
+    ]
+
+
+def published_families(project: Path = DBT_PROJECT) -> list[str]:
+    """Return the names of the families that user_360 has a column of, sorted."""
+    return [family.name for family in families(project) if family.is_published]
+
+
+def placeholders(text: str) -> list[str]:
+    """Return the names in braces of a text of the catalogue."""
+    return _PLACEHOLDER.findall(text)
+
+
+def write_generated(project: Path = DBT_PROJECT) -> None:
+    """Write what dbt must find before it parses; a file that is the same already is left alone."""
+    found = families(project)
+    listed = [{"name": f.name, "is_declared": f.is_declared, "is_published": f.is_published} for f in found]
+    with (project / "seeds" / "segment_catalog_entries.csv").open(encoding="utf-8", newline="") as file:
+        named = {name for row in csv.DictReader(file) for text in row.values() for name in placeholders(text or "")}
+    thresholds = sorted(named - set(TABLES_IN_WORDS))
+    _write(
+        project / "macros" / "generated" / "family_models.sql",
+        f"{{# {_WRITTEN} #}}\n"
+        f"{{% macro family_models() %}}{{{{ return({listed!r}) }}}}{{% endmacro %}}\n"
+        f"{{% macro catalog_thresholds() %}}{{{{ return({thresholds!r}) }}}}{{% endmacro %}}\n",
+    )
+    template = yaml.safe_load((project / "templates" / "user_360.yml").read_text(encoding="utf-8"))
+    page = yaml.safe_dump(_with_families(template, found), sort_keys=False, allow_unicode=True, width=120)
+    _write(project / "models" / "marts" / "generated" / "user_360.yml", f"# {_WRITTEN}\n{page}")
+
+
+def _with_families(page: Any, found: list[Family]) -> Any:
+    """Put the columns of the published families where the template has `families`, and a condition for each."""
+    published = [family for family in found if family.is_published]
+    columns = [
+        {
+            "name": family.name,
+            "description": f"Segment of the family {family.name}. {family.description}".strip(),
+            "data_type": "string",
+        }
+        for family in published
+    ]
+    if isinstance(page, dict):
+        return {key: _with_families(value, found) for key, value in page.items()}
+    if isinstance(page, list):
+        filled: list[Any] = []
+        for item in page:
+            if item == "families":
+                filled += columns
+            elif item == "families are not null":
+                filled += [f"{family.name} is not null" for family in published]
+            else:
+                filled.append(_with_families(item, found))
+        return filled
+    return page
+
+
+def _descriptions(folder: Path) -> dict[str, str]:
+    """Return what the YAML files of a folder say of its models."""
+    pages = [yaml.safe_load(path.read_text(encoding="utf-8")) or {} for path in sorted(folder.rglob("*.yml"))]
+    return {model["name"]: model.get("description", "") for page in pages for model in page.get("models", [])}
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
