@@ -16,17 +16,48 @@ import yaml
 from orchestration.landing.assets import LEDGERS
 from orchestration.landing.contract import DATASETS
 from orchestration.settings import DBT_PROJECT, ROOT, settings_from_environment
+from orchestration.warehouse.families import families
 from orchestration.warehouse.project import ensure_manifest, read_manifest
 
+#: Intermediate models of one date.
+AS_OF_MODELS = {
+    "int_address_holders",
+    "int_address_holders_now",
+    "int_bounced_addresses",
+    "int_category_interest",
+    "int_channel_permissions",
+    "int_channel_vetoes",
+    "int_contact_days",
+    "int_folded_segments",
+    "int_known_users",
+    "int_negative_signals",
+    "int_recent_orders",
+    "int_recut_segments",
+    "int_rfm_cut_points",
+    "int_user_abandonment",
+    "int_user_activity",
+    "int_user_addresses",
+    "int_user_awareness",
+    "int_user_cadence",
+    "int_user_cap_use",
+    "int_user_lead_score",
+    "int_user_messages",
+    "int_user_orders",
+    "int_user_policy_segment",
+    "int_user_profiles",
+}
 #: Every asset there is, by the first part of its key. A new model is named here too: nothing appears by accident.
 ASSETS = {
     "raw": {*DATASETS, *LEDGERS},
     "control": {"run_context", "watermarks"},
     "policy": {
         "acknowledged_rejects",
+        "age_bands",
         "channels",
         "consent_statuses",
+        "contact_policy",
         "decay_factors",
+        "declared_order",
         "event_taxonomy",
         "exchange_rates",
         "rfm_fixed_cut_points",
@@ -57,29 +88,21 @@ ASSETS = {
         "touched_users",
     },
     "intermediate": {
-        "int_bounced_addresses",
-        "int_channel_permissions",
-        "int_channel_vetoes",
-        "int_contact_days",
+        *AS_OF_MODELS,
         "int_events__credited",
         "int_identity_links",
-        "int_known_users",
         "int_message_events__classified",
-        "int_negative_signals",
-        "int_user_activity",
+        "int_sessions",
         "int_user_activity_daily",
-        "int_user_addresses",
-        "int_address_holders",
-        "int_address_holders_now",
         "int_user_contacts_daily",
-        "int_user_orders",
+        "int_user_interest_daily",
         "int_user_orders_daily",
         "touched_identity_links",
         "touched_user_activity",
         "touched_user_contacts",
         "touched_user_orders",
     },
-    "families": {"fam_buyer_recency", "fam_engagement", "fam_rfm"},
+    "families": {f"fam_{family.name}" for family in families()},
     "marts": {
         "bad_values",
         "build_info",
@@ -94,6 +117,10 @@ ASSETS = {
         "rfm_cut_points",
         "rfm_stability",
         "segment_catalog",
+        "segment_history",
+        "segment_migration",
+        "segment_sizes",
+        "unmapped_events",
         "user_360",
         "user_segments",
     },
@@ -103,19 +130,7 @@ ASSETS = {
 }
 #: What is of one date; everything else holds every date.
 OF_A_DATE = {
-    "intermediate": {
-        "int_address_holders",
-        "int_address_holders_now",
-        "int_bounced_addresses",
-        "int_channel_permissions",
-        "int_channel_vetoes",
-        "int_contact_days",
-        "int_known_users",
-        "int_negative_signals",
-        "int_user_activity",
-        "int_user_addresses",
-        "int_user_orders",
-    },
+    "intermediate": AS_OF_MODELS,
     **{first: ASSETS[first] for first in ("families", "marts", "published", "extracts", "report")},
 }
 #: Written by the stages before dbt, not by an op of their own.

@@ -22,6 +22,7 @@ from data.real_orders.online_retail import Written, write_online_retail
 from data.real_orders.table import rfm_table
 from orchestration.errors import BarometerError
 from orchestration.settings import ROOT
+from orchestration.warehouse.families import published_families
 from tests import compiled_sql
 from tests.properties import oracle
 
@@ -30,7 +31,7 @@ RETAIL_DAY = date(2010, 12, 9)
 RETAIL_FILE = Path(
     os.environ.get("ONLINE_RETAIL_FILE") or ROOT.parent / "shared" / "data" / "online_retail_2009_2010.parquet"
 )
-FAMILIES = {"engagement", "rfm", "buyer_recency"}
+FAMILIES = set(published_families())
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from orchestration.warehouse.prepare import create_control_schema, drop_changed_models
-from orchestration.warehouse.project import fingerprint_of, incremental_fingerprints, write_family_list
+from orchestration.warehouse.project import fingerprint_of, incremental_fingerprints
 
 #: Model -> (materialized, parents, meta). A rollup over staging, a view between; another beside it.
 MODELS: dict[str, tuple[str, list[str], dict[str, Any]]] = {
@@ -123,19 +123,3 @@ def test_a_fingerprint_follows_names_contents_and_texts(tmp_path: Path) -> None:
     before = fingerprint_of([one])
     one.write_text("select 2")
     assert fingerprint_of([one]) != before
-
-
-def test_the_family_list_is_the_folder_and_is_written_only_when_it_changes(tmp_path: Path) -> None:
-    families = tmp_path / "models" / "families"
-    families.mkdir(parents=True)
-    for name in ("fam_rfm.sql", "fam_engagement.sql", "fam_rfm.yml", "helper.sql"):
-        (families / name).touch()
-    write_family_list(tmp_path)
-    path = tmp_path / "macros" / "generated" / "family_models.sql"
-    assert "return(['engagement', 'rfm'])" in path.read_text()
-    written = path.stat().st_mtime_ns
-    write_family_list(tmp_path)
-    assert path.stat().st_mtime_ns == written
-    (families / "fam_new.sql").touch()
-    write_family_list(tmp_path)
-    assert "['engagement', 'new', 'rfm']" in path.read_text()
