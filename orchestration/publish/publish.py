@@ -44,10 +44,10 @@ class PublishedState:
 
 @dataclass(frozen=True)
 class _Content:
-    """What must be the same in the copy: columns (name, type) and rows."""
+    """What must be the same in the copy: columns (name, type) and rows; None: a view that is not counted."""
 
     columns: tuple[tuple[str, str], ...]
-    rows: int
+    rows: int | None
 
 
 def publish(
@@ -75,7 +75,7 @@ def publish(
     if published_file.exists():
         state = published_state(published_file)
         if state.fingerprint == fingerprint:
-            return Published({table: content.rows for table, content in wanted.items()}, is_same=True)
+            return Published(_rows(wanted), is_same=True)
         if state.is_final and state.as_of is not None and state.as_of > as_of and not is_older_allowed:
             raise BarometerError(
                 f"{published_file.name} speaks of {state.as_of}, which is later than {as_of}.",
@@ -96,7 +96,7 @@ def publish(
         remove_duckdb(temporary)
         remove_duckdb(hashed)
     _fsync(published_file.parent)
-    return Published({table: content.rows for table, content in wanted.items()}, is_same=False)
+    return Published(_rows(wanted), is_same=False)
 
 
 def seal(build_file: Path, settings: Settings) -> None:
@@ -104,16 +104,24 @@ def seal(build_file: Path, settings: Settings) -> None:
 
     Raises BarometerError where user_ids look like addresses.
     """
+    refuse_addresses(build_file, settings)
     with open_duckdb(build_file, read_only=True) as con:
-        views, share = _views(con), _address_like_share(con)
+        views = _views(con)
     mode = settings.policy["user_id_is_address"]
-    _refuse_addresses(share, settings.policy["max_address_like_share"], mode, settings.hash_key)
     hashed = build_file.with_name(f".{build_file.name}.hashed.tmp")
     try:
         remove_duckdb(hashed)
         _make_fit(build_file, hashed, views, mode, settings.hash_key)
     finally:
         remove_duckdb(hashed)
+
+
+def refuse_addresses(build_file: Path, settings: Settings) -> None:
+    """Raise BarometerError where the user_ids of a build look like addresses and are not to be hashed, or can't be."""
+    with open_duckdb(build_file, read_only=True) as con:
+        share = _address_like_share(con)
+    policy = settings.policy
+    _refuse_addresses(share, policy["max_address_like_share"], policy["user_id_is_address"], settings.hash_key)
 
 
 def _make_fit(file: Path, hashed: Path, views: dict[str, str], mode: str, hash_key: str | None) -> None:
@@ -137,18 +145,34 @@ def _refuse_addresses(share: float, max_share: float, mode: str, hash_key: str |
         )
 
 
-def _contents(con: duckdb.DuckDBPyConnection) -> dict[str, _Content]:
-    """Return the columns and the number of rows of each table and view of the marts."""
-    columns: dict[str, list[tuple[str, str]]] = {}
-    for table, column, type_ in con.execute(
-        "select table_name, column_name, data_type from duckdb_columns() "
-        "where schema_name = ? and database_name = current_database() order by table_name, column_index",
-        [MARTS],
+def _contents(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], _Content]:
+    """Return the columns and the number of rows of each published table and view, by schema and name.
+
+    Views of the history are not counted: that takes longer with every date, and follows from the tables that are.
+    """
+    columns: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for schema, table, column, type_ in con.execute(
+        "select schema_name, table_name, column_name, data_type from duckdb_columns() "
+        "where schema_name in (?, ?) and database_name = current_database() order by 1, 2, column_index",
+        list(_PUBLISHED_SCHEMAS),
     ).fetchall():
-        columns.setdefault(table, []).append((column, type_))
+        columns.setdefault((schema, table), []).append((column, type_))
+    uncounted = {(MARTS, name) for name, sql in _views(con).items() if re.search(r"\bhistory\.", sql)}
+
+    def rows(schema: str, table: str) -> int | None:
+        if (schema, table) in uncounted:
+            return None
+        return con.execute(f'select count(*) from "{schema}"."{table}"').fetchall()[0][0]
+
+    return {key: _Content(tuple(of_table), rows(*key)) for key, of_table in columns.items()}
+
+
+def _rows(contents: dict[tuple[str, str], _Content]) -> dict[str, int]:
+    """Return the rows of the marts that are counted, by name."""
     return {
-        table: _Content(tuple(of_table), con.execute(f'select count(*) from "{MARTS}"."{table}"').fetchone()[0])  # type: ignore[index]
-        for table, of_table in columns.items()
+        table: content.rows
+        for (schema, table), content in contents.items()
+        if schema == MARTS and content.rows is not None
     }
 
 
@@ -234,10 +258,16 @@ def _hash_user_ids(file: Path, fresh: Path, hash_key: str) -> None:
             "select distinct c.schema_name, c.table_name from duckdb_columns() as c "
             "inner join duckdb_tables() as t using (schema_name, table_name) where c.column_name = 'user_id'"
         ).fetchall()
+        # each id once: a history has many rows of everybody
+        users = " union ".join(f'select user_id from "{schema}"."{table}"' for schema, table in tables)
+        con.execute(
+            f"create temp table hashed_users as select user_id, keyed_hash(user_id) as hashed "
+            f"from ({users}) where user_id is not null"
+        )
         for schema, table in tables:
             con.execute(
-                f'update "{schema}"."{table}" as target set user_id = keyed_hash(target.user_id) '
-                "where target.user_id is not null"
+                f'update "{schema}"."{table}" as target set user_id = hashed_users.hashed '
+                "from hashed_users where target.user_id = hashed_users.user_id"
             )
         # an update leaves the old values in free blocks: copy into a new file
         row = con.execute("select current_database()").fetchone()
@@ -245,12 +275,12 @@ def _hash_user_ids(file: Path, fresh: Path, hash_key: str) -> None:
         con.execute(f'copy from database "{row[0] if row else ""}" to fresh')
 
 
-def _check(file: Path, wanted: dict[str, _Content], as_of: date) -> None:
+def _check(file: Path, wanted: dict[tuple[str, str], _Content], as_of: date) -> None:
     """Open the copy as a reader would and compare it with the build."""
     with duckdb.connect(str(file), read_only=True) as con:
         found = _contents(con)
         if found != wanted:
-            different = sorted(table for table in found.keys() | wanted.keys() if found.get(table) != wanted.get(table))
+            different = sorted(key[1] for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key))
             raise BarometerError(
                 f"The copy differs from the build in: {', '.join(different)}.",
                 "Run again; if it stays, see that the disk is sound and has room.",

@@ -18,7 +18,6 @@ from orchestration.errors import BarometerError
 from orchestration.landing.assets import LEDGERS
 from orchestration.landing.contract import DATASETS
 from orchestration.ownership import OWNERS
-from orchestration.publish.publish import seal
 from orchestration.resources import WRITER_POOL, Warehouse, log
 from orchestration.settings import Settings
 from orchestration.warehouse import build_state, prepare, project
@@ -29,7 +28,6 @@ from orchestration.warehouse.build import (
     finish_upstream,
     is_built,
     is_upstream_current,
-    record_date,
 )
 from orchestration.warehouse.dbt import run_environment, start_dbt
 from orchestration.warehouse.files import open_duckdb
@@ -37,6 +35,8 @@ from orchestration.warehouse.files import open_duckdb
 DBT_MODELS = "dbt_models"
 #: Folders of models/ whose models are of one date. All others hold every date, and a backfill only reads them.
 AS_OF_FOLDERS = ("intermediate/as_of", "families", "marts")
+#: One of their folders: views of the segment history, which the file of a backfill has not.
+HISTORY_FOLDER = "marts/history"
 _PROGRESS_SECONDS = 3.0
 _ROWS = re.compile(r"rows of (\w+): (\d+)")
 
@@ -70,6 +70,9 @@ class Translator(DagsterDbtTranslator):
         if unique_id not in self._specs:
             node = self.get_resource_props(manifest, unique_id)
             spec = super().get_asset_spec(manifest, unique_id, project)
+            if _is_history(node):
+                # what they read is written after dbt; they name the model that it is written from
+                spec = spec.replace_attributes(deps=[dep for dep in spec.deps if dep.asset_key.path[0] != "history"])
             self._specs[unique_id] = spec.replace_attributes(
                 owners=OWNERS,
                 group_name=_group_of(node),
@@ -88,6 +91,11 @@ def _group_of(node: Mapping[str, Any]) -> str:
 def _is_of_a_date(node: Mapping[str, Any]) -> bool:
     """Whether a node of the manifest is a model of the folders whose models are of one date."""
     return node["resource_type"] == "model" and "/".join(node["fqn"][1:-1]).startswith(AS_OF_FOLDERS)
+
+
+def _is_history(node: Mapping[str, Any]) -> bool:
+    """Whether a node of the manifest is a view of the segment history."""
+    return node["resource_type"] == "model" and "/".join(node["fqn"][1:-1]) == HISTORY_FOLDER
 
 
 def as_of_selection(manifest: Mapping[str, Any]) -> list[str]:
@@ -149,15 +157,15 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
             begin(settings, build, clock.now())
             yield from _run_dbt(context, warehouse, translator, _select(selected), is_backfill=False)
         elif is_built(settings, build):
-            record_date(settings, build)
             log.info("dbt: nothing changed since the last build of %s, skipped", settings.as_of)
-            yield from _same_as_before(context.assets_def, context.selected_asset_check_keys)
+            nodes = project.read_manifest()["nodes"].values()
+            unmade = {node["name"] for node in nodes if build.is_backfill and _is_history(node)}
+            yield from _same_as_before(context.assets_def, context.selected_asset_check_keys, unmade)
         elif is_upstream_current(settings, build):
             log.info("dbt: nothing new was loaded; staging and rollups stay as they are")
             begin(settings, build, clock.now())
-            yield from _run_dbt(context, warehouse, translator, as_of_only, build.is_backfill)
-            if build.is_backfill:
-                seal(build.dbt_file, settings)
+            left_out = ["--exclude", f"path:models/{HISTORY_FOLDER}"] if build.is_backfill else []
+            yield from _run_dbt(context, warehouse, translator, [*as_of_only, *left_out], build.is_backfill)
             finish(settings, build)
             if build.is_backfill:
                 log.info("%s is built; the published file and the extracts stay as they are", build.file)
@@ -194,11 +202,13 @@ def _select(models: Collection[dg.AssetKey]) -> list[str]:
     return ["--select", *(key.path[-1] for key in models)]
 
 
-def _same_as_before(assets: dg.AssetsDefinition, checks: Collection[dg.AssetCheckKey]) -> Iterator[Any]:
+def _same_as_before(
+    assets: dg.AssetsDefinition, checks: Collection[dg.AssetCheckKey], left_out: Collection[str]
+) -> Iterator[Any]:
     """Materialise what the stages after this one wait for: the marts, and the checks that gate them."""
     deps = assets.asset_deps
     for key in TopologicalSorter({key: deps[key] & deps.keys() for key in deps}).static_order():
-        if key.path[0] == build_state.MARTS:
+        if key.path[0] == build_state.MARTS and key.path[-1] not in left_out:
             yield dg.MaterializeResult(
                 asset_key=key,
                 metadata={"skipped": "same inputs as the last build"},

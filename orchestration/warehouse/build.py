@@ -13,8 +13,9 @@ import duckdb
 from orchestration.errors import BarometerError
 from orchestration.landing.quoting import literal
 from orchestration.landing.schema import create_raw_schema
+from orchestration.publish.publish import refuse_addresses, seal
 from orchestration.settings import Settings
-from orchestration.warehouse import build_state, prepare, project
+from orchestration.warehouse import build_state, history, prepare, project
 from orchestration.warehouse.files import open_duckdb, remove_duckdb
 
 #: What a run is for: yesterday or earlier, today, or a date with a later final build.
@@ -87,14 +88,21 @@ def build_of(settings: Settings) -> Build:
 
 
 def is_built(settings: Settings, build: Build) -> bool:
-    """Whether the build's file holds this very build, whole, and the working file the addresses of its date."""
+    """Whether the build's file holds this very build, whole, and the working file the addresses of its date.
+
+    A backfill must be in the history too: that is written from what its file is before its user_ids may be hashed.
+    """
     if not build.file.exists():
         return False
     with open_duckdb(build.file) as con:
         build_state.create_history_schema(con)
         stored = build_state.stored_fingerprint(con)
-    if build.is_backfill:
-        return stored == build.fingerprint
+        if stored != build.fingerprint:
+            return False
+        built = build_state.built_date(con) if build.is_backfill else None
+    if built is not None:
+        with open_duckdb(settings.build_file) as con:
+            return build_state.is_recorded(con, built)
     with open_duckdb(settings.working_file) as con:
         return stored == build.fingerprint == build_state.stored_fingerprint(con, build_state.ADDRESSES)
 
@@ -124,23 +132,32 @@ def begin(settings: Settings, build: Build, built_at: datetime) -> None:
             build_state.store_fingerprint(con, None, build_state.ADDRESSES)
             prepare.write_run_context(con, context)
     with open_duckdb(build.dbt_file) as con:
-        build_state.create_history_schema(con)
+        # the history has a column for every family before dbt makes views of it; a backfill's own file has no history
+        build_state.create_history_schema(con, None if build.is_backfill else project.published_families())
         build_state.store_fingerprint(con, None)
 
 
 def finish(settings: Settings, build: Build) -> None:
-    """Say that the build is whole, give a backfill its name, and record its date."""
+    """Say that the build is whole: in the dates that were built, in the segment history, and in its file.
+
+    A backfill is made fit to be opened by itself, and gets its name. It is recorded before that: the history holds
+    user_ids as they are, whatever others see of them. Raises BarometerError where they look like addresses.
+    """
+    if build.is_backfill:
+        refuse_addresses(build.dbt_file, settings)
+    _record(settings, build)
+    if build.is_backfill:
+        seal(build.dbt_file, settings)
     with open_duckdb(build.dbt_file) as con:
         build_state.store_fingerprint(con, build.fingerprint)
         con.execute("checkpoint")
     if build.is_backfill:
         remove_duckdb(settings.scratch_file)
         build.dbt_file.replace(build.file)
-    record_date(settings, build)
-    if not build.is_backfill:
-        finish_upstream(settings, build)
-        with open_duckdb(settings.working_file) as con:
-            build_state.store_fingerprint(con, build.fingerprint, build_state.ADDRESSES)
+        return
+    finish_upstream(settings, build)
+    with open_duckdb(settings.working_file) as con:
+        build_state.store_fingerprint(con, build.fingerprint, build_state.ADDRESSES)
 
 
 def begin_upstream(settings: Settings, built_at: datetime) -> None:
@@ -164,13 +181,15 @@ def clear_half_made(settings: Settings) -> None:
     remove_duckdb(settings.backfills / _UNFINISHED)
 
 
-def record_date(settings: Settings, build: Build) -> None:
-    """Add the date of a whole build to the dates that were built."""
-    with open_duckdb(build.file, read_only=True) as con:
-        built = build_state.built_date(con)
+def _record(settings: Settings, build: Build) -> None:
+    """Add what dbt has built to the dates that were built, and to the segment history."""
     with open_duckdb(settings.build_file) as con:
-        build_state.create_history_schema(con)
-        build_state.add_built_date(con, built)
+        if build.is_backfill:
+            source = "backfill"
+            con.execute(f"attach {literal(str(build.dbt_file))} as {source} (read_only)")
+        else:
+            ((source,),) = con.execute("select current_database()").fetchall()
+        history.record(con, build_state.built_date(con, source), project.published_families(), source)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class Family:
 
 
 def families(project: Path = DBT_PROJECT) -> list[Family]:
-    """Return the families of models/families/, by name; those of the subfolder ``declared`` are what people say of themselves."""
+    """Return the families of models/families/, by name; what people declare of themselves is in its folder declared."""
     folder = project / "models" / "families"
     unpublished = dbt_vars(project).get("unpublished_families") or []
     descriptions = _descriptions(folder)

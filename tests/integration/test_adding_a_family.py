@@ -57,7 +57,7 @@ def add_the_model(project: Path) -> None:
 
 def add_the_words(project: Path) -> None:
     with (project / "dbt_project" / "seeds" / "segment_catalog_entries.csv").open("a", encoding="utf-8") as file:
-        file.write(block("", f"{FAMILY},1,absent"))
+        file.write(block("csv", f"{FAMILY},1,absent"))
 
 
 def write_shop(landing: Path) -> None:
@@ -102,7 +102,9 @@ def test_a_family_is_a_model_and_its_words(project: Path, tmp_path: Path) -> Non
         rules = dict(
             con.execute("select segment, rule from marts.segment_catalog where family = ?", [FAMILY]).fetchall()
         )
-        history = con.execute("select user_id, segment from marts.segment_history where family = ?", [FAMILY]).fetchall()
+        history = con.execute(
+            "select user_id, segment from marts.segment_history where family = ?", [FAMILY]
+        ).fetchall()
         ((comment,),) = con.execute(
             "select comment from duckdb_columns() where table_name = 'user_360' and column_name = ?", [FAMILY]
         ).fetchall()

@@ -31,6 +31,7 @@ FIRST, SECOND, TODAY = "2026-06-28", "2026-06-29", "2026-06-30"
 CHECK = "nothing_hides_a_wish_to_be_left_alone"
 #: When something was loaded or built, and what records that: these differ from run to run.
 CLOCKS = {"loaded_at", "seconds", "seen_at", "built_at"}
+HISTORY = {"segment_history", "segment_migration", "segment_sizes"}
 
 
 @dataclass
@@ -221,9 +222,31 @@ def test_an_intraday_run_publishes_what_is_not_final_and_extracts_nothing(story:
 
 def test_a_backfill_gives_what_the_night_gave(story: Story) -> None:
     expected, backfilled = story["first"].rows, story["backfill"].backfilled
+    # a file of one date has no history
+    expected = {table: rows for table, rows in expected.items() if table not in HISTORY}
     assert backfilled.keys() == expected.keys()
     for table, rows in expected.items():
         assert backfilled[table] == rows, table
+
+
+def test_the_history_holds_what_each_night_gave(story: Story) -> None:
+    for name, day in (("first", FIRST), ("second", SECOND)):
+        done = story[name]
+        expected = {row[:3] for row in done.rows["user_segments"]}
+        assert {row[:3] for row in done.rows["segment_history"] if row[4] is None} == expected
+        assert {str(row[0]) for row in done.rows["segment_sizes"]} == {FIRST, day}
+    # today is not final, and a backfill of the same rows changes nothing
+    for table in HISTORY:
+        assert story["today"].rows[table] == story["second"].rows[table], table
+    moved = {row[0] for row in story["second"].rows["segment_migration"]}
+    assert moved == {"day"}
+
+
+def test_a_backfill_rewrites_the_history(story: Story) -> None:
+    """The order of somebody new came after both nights: the backfill of the first knows it, the second knew nobody."""
+    published = story["blocked"].rows["segment_history"]
+    spans = [row[1:] for row in published if row[0] == "late" and row[1] == "rfm"]
+    assert [(str(since), until) for _, _, since, until in spans] == [(FIRST, None)]
 
 
 def test_a_backfill_knows_what_has_been_loaded_since(story: Story) -> None:

@@ -69,7 +69,9 @@ CLAIMS = [
         0.85,
     ),
     Claim("refused messages in the last 90 days", "has_refused", "pressure_status", ("fatigued",), 0.95),
-    Claim("lost the last channel to contacts", "lost_on is not null", "reachability", ("in_app_only", "unreachable"), 0.9),
+    Claim(
+        "lost the last channel to contacts", "lost_on is not null", "reachability", ("in_app_only", "unreachable"), 0.9
+    ),
     Claim("still has a channel", "lost_on is null", "reachability", ("multi_channel",), 0.8),
 ]
 
@@ -99,7 +101,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[compiled_sql.Wor
 
 def _agreement(world: compiled_sql.World, claim: Claim) -> tuple[int, int]:
     """Return how many people the claim is about, and how many of them are in a segment that agrees."""
-    told = ("favourite_category",) == claim.segments
+    told = claim.segments == ("favourite_category",)
     right = ", ".join(claim.segments if told else [f"'{segment}'" for segment in claim.segments])
     people, agreeing = world.con.execute(
         f"select count(*), count(case when {claim.family} in ({right}) then 1 end) from truth where {claim.who}"

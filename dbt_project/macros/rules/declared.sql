@@ -21,20 +21,25 @@ declared_order as (
 
 ),
 
-numbered as (
+-- every item once, numbered in the order of the seed
+all_items as (
 
     select
-        items.user_id,
-        items.item,
-        case
-            when count(*) over (partition by items.item) < {{ var('declared_min_users') }} then 'other' else items.item
-        end as published_item,
+        counted.item,
+        case when counted.users < {{ var('declared_min_users') }} then 'other' else counted.item end as published_item,
         row_number() over (
-            partition by items.user_id
-            order by case when declared_order.position is null then 1 else 0 end, declared_order.position, items.item
+            order by case when declared_order.position is null then 1 else 0 end, declared_order.position, counted.item
         ) as item_number
+    from (select item, count(*) as users from items group by item) as counted
+    left join declared_order on counted.item = declared_order.declared
+
+),
+
+numbered as (
+
+    select items.user_id, items.item, all_items.published_item, all_items.item_number
     from items
-    left join declared_order on items.item = declared_order.declared
+    inner join all_items on items.item = all_items.item
 
 ),
 

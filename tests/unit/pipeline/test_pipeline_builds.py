@@ -153,7 +153,7 @@ def test_a_build_is_there_only_with_the_addresses_of_its_date(settings: Settings
 def test_a_backfill_has_a_file_of_its_own(settings: Settings) -> None:
     nightly = build_of(settings)
     with open_duckdb(settings.build_file) as con:
-        con.execute("insert into history.built_dates values (?, true, null)", [YESTERDAY])
+        con.execute("insert into history.built_dates(as_of, is_final) values (?, true)", [YESTERDAY])
     backfill = build_of(Settings(settings.landing, settings.data, MAY, TODAY))
     assert (nightly.kind, nightly.file) == (NIGHTLY, settings.build_file)
     assert (backfill.kind, backfill.file) == (BACKFILL, settings.warehouse / "backfill" / "2024-05-31.duckdb")
@@ -188,6 +188,9 @@ def put_build_info(con: duckdb.DuckDBPyConnection, as_of: date) -> None:
         "select ?::date as as_of, true as is_final, now()::timestamp as built_at",
         [as_of],
     )
+    # the segment history is written from it
+    segments = ", ".join(f"'any' as {family}" for family in project.published_families())
+    con.execute(f"create or replace table marts.user_360 as select 'u1' as user_id, {segments}")
 
 
 def test_a_backfill_writes_nothing_but_its_file_and_its_date(settings: Settings) -> None:

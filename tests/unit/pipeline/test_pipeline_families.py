@@ -25,7 +25,13 @@ def project(tmp_path: Path) -> Path:
     """A dbt project with two behavioural families and two declared ones, one of them not published."""
     folder = tmp_path / "models" / "families"
     (folder / "declared").mkdir(parents=True)
-    for name in ("fam_rfm.sql", "fam_engagement.sql", "helper.sql", "declared/fam_gender.sql", "declared/fam_value.sql"):
+    for name in (
+        "fam_rfm.sql",
+        "fam_engagement.sql",
+        "helper.sql",
+        "declared/fam_gender.sql",
+        "declared/fam_value.sql",
+    ):
         (folder / name).touch()
     (folder / "fam_rfm.yml").write_text("models: [{name: fam_rfm, description: The cell of the map.}]")
     (tmp_path / "seeds").mkdir()

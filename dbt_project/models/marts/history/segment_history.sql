@@ -1,5 +1,6 @@
 -- One row per (user_id, family, valid_from): a segment that a user was in, up to the date on which that changed.
 {{ config(materialized='view') }}
+-- depends_on: {{ ref('user_360') }}, from which the pipeline writes what is read here, after dbt
 
 with
 
