@@ -19,17 +19,22 @@ _DATASETS = {
         select
             'u' || i as user_id, 'u' || i || '@example.com' as email,
             date '1950-01-01' + (hash(i) % 20000)::int as birth_date,
-            ['female', 'male', null][1 + (hash(i, 1) % 3)::int] as gender, ['FR', 'DE', 'GB', 'ES', null][1 + (hash(i, 2) % 5)::int] as country,
-            'city ' || (hash(i, 3) % 60) as city, [['garden', 'books'], ['tea'], null][1 + (hash(i, 4) % 3)::int] as interests,
+            ['female', 'male', null][1 + (hash(i, 1) % 3)::int] as gender,
+            ['FR', 'DE', 'GB', 'ES', null][1 + (hash(i, 2) % 5)::int] as country,
+            'city ' || (hash(i, 3) % 60) as city,
+            [['garden', 'books'], ['tea'], null][1 + (hash(i, 4) % 3)::int] as interests,
             timestamp '2025-07-01' + to_seconds((hash(i, 5) % 31000000)::bigint) as created_at
         from range({users}) as t(i)
     """,
     "events": """
         select
             'e' || i as event_id, 'u' || (hash(i) % {users}) as user_id,
-            ['page', 'page', 'page', 'Product Viewed', 'Product Viewed', 'Products Searched', 'Product Added', 'Checkout Started']
-                [1 + (hash(i, 1) % 8)::int] as event,
-            timestamp '2026-06-30 23:00:00' - to_seconds((31000000 * pow((hash(i, 2) % 1000003) / 1000003.0, 2))::bigint) as timestamp,
+            [
+                'page', 'page', 'page', 'Product Viewed', 'Product Viewed', 'Products Searched', 'Product Added',
+                'Checkout Started'
+            ][1 + (hash(i, 1) % 8)::int] as event,
+            timestamp '2026-06-30 23:00:00'
+            - to_seconds((31000000 * pow((hash(i, 2) % 1000003) / 1000003.0, 2))::bigint) as timestamp,
             'product ' || (hash(i, 3) % 5000) as product_id
         from range({users} * 10) as t(i)
     """,
@@ -42,7 +47,9 @@ _DATASETS = {
         from range({users} * 3 // 2) as t(i)
     """,
     "order_items": """
-        select 'o' || i as order_id, 1 as line_number, 'product ' || (hash(i, 3) % 5000) as product_id, 1 as quantity, 10 as unit_price
+        select
+            'o' || i as order_id, 1 as line_number, 'product ' || (hash(i, 3) % 5000) as product_id,
+            1 as quantity, 10 as unit_price
         from range({users} * 3 // 2) as t(i)
     """,
     "consents": """
@@ -52,13 +59,15 @@ _DATASETS = {
     """,
     "messages": """
         select
-            'm' || i as message_id, 'u' || (hash(i) % {users}) as user_id, ['email', 'push'][1 + (hash(i, 1) % 2)::int] as channel,
+            'm' || i as message_id, 'u' || (hash(i) % {users}) as user_id,
+            ['email', 'push'][1 + (hash(i, 1) % 2)::int] as channel,
             timestamp '2026-06-30 12:00:00' - to_seconds((hash(i, 2) % 16000000)::bigint) as sent_at
         from range({users} * 5) as t(i)
     """,
     "message_events": """
         select
-            'x' || i as event_id, 'm' || i as message_id, ['delivered', 'delivered', 'opened', 'clicked'][1 + (hash(i, 1) % 4)::int] as event,
+            'x' || i as event_id, 'm' || i as message_id,
+            ['delivered', 'delivered', 'opened', 'clicked'][1 + (hash(i, 1) % 4)::int] as event,
             timestamp '2026-06-30 13:00:00' - to_seconds((hash(i, 2) % 16000000)::bigint) as occurred_at
         from range({users} * 5) as t(i)
     """,
@@ -106,7 +115,7 @@ def segment_families(folder: Path, users: int) -> list[tuple[str, float, str]]:
         (f"{label}: one raw scan of the events, every column", scan, "s"),
         (f"{label}: families / scan", of_families / scan, "x"),
         (
-            f"{label}: families, folding, user_360 and what they read / scan",
+            f"{label}: with folding, user_360 and what they read / scan",
             (of_families + folding + of_a_date) / scan,
             "x",
         ),
