@@ -24,10 +24,11 @@ import duckdb
 from orchestration.landing.load import load_landing
 from orchestration.landing.schema import create_raw_schema
 from orchestration.settings import ROOT, dbt_vars, load_settings
+from tests.benchmarks.families import segment_families
 from tests.benchmarks.overhead import empty_daily_runs
 from tests.benchmarks.simulator import simulated_world
 
-_GROUPS = ("runs", "overhead", "loader", "simulator")
+_GROUPS = ("runs", "overhead", "loader", "simulator", "families")
 _EVENTS = """
     copy (
         select
@@ -57,6 +58,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2_000_000, help="event rows for the loader (default: 2,000,000)")
     parser.add_argument("--pairs", type=int, default=3, help="times that loader and plain load run (default: 3)")
     parser.add_argument("--users", type=int, default=220_000, help="people of the simulator's world (default: 220,000)")
+    parser.add_argument(
+        "--family-users", type=int, default=2_000_000, help="users of the segment families (default: 2,000,000)"
+    )
     parser.add_argument("--nights", type=int, default=3, help="empty daily runs of each sort (default: 3)")
     parser.add_argument(
         "--only", choices=_GROUPS, nargs="+", default=_GROUPS, help="parts of the benchmark (default: all)"
@@ -69,6 +73,7 @@ def main() -> None:
             "overhead": lambda: empty_daily_runs(Path(folder), options.nights),
             "loader": lambda: _loader(Path(folder), options.rows, options.pairs),
             "simulator": lambda: simulated_world(Path(folder), options.users),
+            "families": lambda: segment_families(Path(folder), options.family_users),
         }
         rows = [row for part in options.only for row in parts[part]()]
     versions = f"Python {platform.python_version()}, DuckDB {duckdb.__version__}"

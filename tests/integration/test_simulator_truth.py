@@ -86,7 +86,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[compiled_sql.Wor
     built.con.execute(f"""
         create temp view truth as
         select
-            people.* exclude (user_id), states.state, states."from" as since, users.*, refusals.user_id is not null as has_refused
+            people.* exclude (user_id), states.state, states."from" as since, users.*,
+            refusals.user_id is not null as has_refused
         from build.marts.user_360 as users
         inner join '{TRUTH}/people.parquet' as people using (user_id)
         left join (select * from '{TRUTH}/states.parquet' where "to" is null) as states using (user_id)

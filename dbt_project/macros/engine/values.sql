@@ -49,7 +49,10 @@
     {{ adapter.dispatch('joined_text', 'barometer')(text, order) }}
 {%- endmacro %}
 
-{% macro duckdb__joined_text(text, order) -%} string_agg({{ text }}, '|' order by {{ order }}) {%- endmacro %}
+{% macro duckdb__joined_text(text, order) -%}
+    {#- Sorted as a list: an aggregate with an order takes five times as long over many small groups. -#}
+    array_to_string(list_transform(list_sort(list(row({{ order }}, {{ text }}))), lambda pair: pair[2]), '|')
+{%- endmacro %}
 
 {% macro spark__joined_text(text, order) -%}
     array_join(transform(sort_array(collect_list(struct({{ order }} as o, {{ text }} as t))), s -> s.t), '|')
