@@ -44,8 +44,7 @@ written as (
     left join profiles on addresses.user_id = profiles.user_id
     left join {{ source('raw', 'phone_numbers') }} as phone_numbers
         on
-            channels.address_kind = 'phone'
-            and addresses.address = phone_numbers.phone
+            case when channels.address_kind = 'phone' then addresses.address end = phone_numbers.phone
             and coalesce(profiles.country, '') = phone_numbers.country
     where {{ known_on(date) }}
 
@@ -105,8 +104,7 @@ from_profiles as (
     inner join channels on channels.address_kind in ('email', 'phone')
     left join {{ source('raw', 'phone_numbers') }} as phone_numbers
         on
-            channels.address_kind = 'phone'
-            and profiles.phone = phone_numbers.phone
+            case when channels.address_kind = 'phone' then profiles.phone end = phone_numbers.phone
             and profiles.country = phone_numbers.country
 
 ),

@@ -21,32 +21,42 @@ taxonomy as (
 
 ),
 
+-- the condition stands in the key, and the others after the join: one on a side alone would make it a nested loop
+linked as (
+
+    select
+        events.*,
+        case
+            when
+                (owners.shared_from is null or events.occurred_at < owners.shared_from)
+                {%- if var('link_back_days') is not none %}
+                and events.occurred_at >= owners.linked_at - interval '{{ var("link_back_days") }}' day
+                {%- endif %}
+                then owners.user_id
+        end as owner_id,
+        owners.linked_date
+    from events
+    left join owners
+        on case when events.user_id is null then events.anonymous_id end = owners.anonymous_id
+
+),
+
 credited as (
 
     select
-        events.event_id,
-        coalesce(events.user_id, owners.user_id) as user_id,
-        events.user_id is not null as is_own,
-        events.activity_date,
+        event_id,
+        coalesce(user_id, owner_id) as user_id,
+        user_id is not null as is_own,
+        activity_date,
         -- a link of a later date gives the user the event only from then on
-        case
-            when events.user_id is not null then events.activity_date
-            else greatest(events.activity_date, owners.linked_date)
-        end as known_date,
-        events.occurred_at,
-        events.session_id,
-        events.event_name,
-        events.product_id,
-        events.category
-    from events
-    left join owners
-        on
-            events.user_id is null
-            and events.anonymous_id = owners.anonymous_id
-            and (owners.shared_from is null or events.occurred_at < owners.shared_from)
-            {%- if var('link_back_days') is not none %}
-            and events.occurred_at >= owners.linked_at - interval '{{ var("link_back_days") }}' day
-            {%- endif %}
+        case when user_id is not null then activity_date else greatest(activity_date, linked_date) end as known_date,
+        occurred_at,
+        session_id,
+        event_name,
+        product_id,
+        category
+    from linked
+    where user_id is not null or owner_id is not null
 
 )
 
@@ -60,4 +70,3 @@ select
     taxonomy.event is not null as is_mapped
 from credited
 left join taxonomy on lower(credited.event_name) = lower(taxonomy.event)
-where credited.user_id is not null

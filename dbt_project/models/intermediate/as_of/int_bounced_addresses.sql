@@ -91,8 +91,7 @@ normalised as (
     left join profiles on candidates.message_id = profiles.message_id and candidates.event_date = profiles.event_date
     left join {{ source('raw', 'phone_numbers') }} as phone_numbers
         on
-            channels.address_kind = 'phone'
-            and candidates.address = phone_numbers.phone
+            case when channels.address_kind = 'phone' then candidates.address end = phone_numbers.phone
             and coalesce(profiles.country, '') = phone_numbers.country
     where candidates.address is not null
 
