@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev parse test bench lint lock clean
+.PHONY: help run dev parse test soak bench lint lock clean
 
 help: ## show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,9 @@ parse: .venv/run.installed ## parse the dbt project, after a model was added
 
 test: .venv/test.installed ## run everything that .ci/run runs, with the seconds of each group
 	@$(BIN)/python -m tests.groups $(GROUPS)
+
+soak: .venv/test.installed ## ten times as many random worlds as in the tests, for an hour or so
+	@BAROMETER_WORLDS=10 $(BIN)/python -m tests.groups properties
 
 bench: .venv/test.installed ## print the benchmark table
 	@$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +28,8 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
     "browser": ([*PYTEST, "tests/browser"],),
     "faults": ([*PYTEST, "tests/faults"],),
 }
+#: Groups that need one core each run two at a time; the others have two processes of their own.
+SIDE_BY_SIDE = (("lint", "dbt unit tests"), ("unit",), ("properties",), ("end to end",), ("browser", "faults"))
 
 
 def main(names: Sequence[str]) -> int:
@@ -36,17 +39,34 @@ def main(names: Sequence[str]) -> int:
         print(f"There is no group {', '.join(sorted(unknown))}; there are: {', '.join(GROUPS)}.")
         return 2
     lines, is_failed = [], False
-    for name, commands in GROUPS.items():
-        if names and name not in names:
-            continue
-        print(f"\n=== {name}", flush=True)
-        started = time.perf_counter()
-        codes = [subprocess.run(command, cwd=ROOT, check=False).returncode for command in commands]
-        ok = not any(codes)
-        is_failed |= not ok
-        lines.append(f"{name:<16} {time.perf_counter() - started:7.1f} s  {'ok' if ok else 'FAILED'}")
+    for stage in SIDE_BY_SIDE:
+        chosen = [name for name in stage if not names or name in names]
+        with ThreadPoolExecutor(max(len(chosen), 1)) as pool:
+            for name, (ok, seconds) in zip(
+                chosen, pool.map(_run, chosen, [len(chosen) > 1] * len(chosen)), strict=True
+            ):
+                is_failed |= not ok
+                lines.append(f"{name:<16} {seconds:7.1f} s  {'ok' if ok else 'FAILED'}")
     print("\n" + "\n".join(lines), flush=True)
     return int(is_failed)
+
+
+def _run(name: str, is_beside_another: bool) -> tuple[bool, float]:
+    """Run a group and return whether it succeeded, and its seconds. Beside another its output is printed in the end."""
+    if not is_beside_another:
+        print(f"\n=== {name}", flush=True)
+    started = time.perf_counter()
+    kept = subprocess.PIPE if is_beside_another else None
+    done = [
+        subprocess.run(
+            command, cwd=ROOT, check=False, stdout=kept, stderr=subprocess.STDOUT if kept else None, text=True
+        )
+        for command in GROUPS[name]
+    ]
+    seconds = time.perf_counter() - started
+    if is_beside_another:
+        print(f"\n=== {name}\n" + "".join(run.stdout for run in done), flush=True)
+    return not any(run.returncode for run in done), seconds
 
 
 if __name__ == "__main__":
