@@ -7,6 +7,7 @@ watermark.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -78,13 +79,16 @@ def compile_project(folder: Path, variables: Mapping[str, Any] | None = None) ->
     write_generated()
     name = fingerprint_of([Path(__file__)], [project_fingerprint(), json.dumps(variables or {}, sort_keys=True)])
     cached = _CACHE / f"{name}.json"
-    if cached.exists():
-        content = json.loads(cached.read_text(encoding="utf-8"))
-        return Compiled(**{**content, "models": [Model(**model) for model in content["models"]]})
-    compiled = _compile(folder, variables or {})
     _CACHE.mkdir(parents=True, exist_ok=True)
-    cached.write_text(json.dumps(asdict(compiled)), encoding="utf-8")
-    return compiled
+    # workers of one test run wait for each other: compiling takes half a minute
+    with (_CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if cached.exists():
+            content = json.loads(cached.read_text(encoding="utf-8"))
+            return Compiled(**{**content, "models": [Model(**model) for model in content["models"]]})
+        compiled = _compile(folder, variables or {})
+        cached.write_text(json.dumps(asdict(compiled)), encoding="utf-8")
+        return compiled
 
 
 def _compile(folder: Path, variables: Mapping[str, Any]) -> Compiled:
@@ -157,6 +161,7 @@ def _relation(node: Mapping[str, Any]) -> str:
 
 
 def _nodes(folder: Path) -> dict[str, Any]:
+    """The models, seeds and tests of the manifest."""
     return json.loads((folder / "target" / "manifest.json").read_text(encoding="utf-8"))["nodes"]
 
 

@@ -1,30 +1,49 @@
-"""Random worlds: the models, built in full and in steps, against the plain-Python oracle, row by row."""
+"""Random worlds: the models, built in full and in steps, against the plain-Python oracle, row by row.
+
+BAROMETER_WORLDS multiplies the number of worlds. A world is a function of its seed; one that fails is cut down to few
+rows, which the failure shows.
+"""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import date
+import os
+import random
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
+from orchestration.landing.contract import DATASETS
 from orchestration.settings import seed_rows
 from tests import compiled_sql
 from tests.properties import oracle
-from tests.properties.worlds import Case, batches, cases, other_dates, whole, write_batch
+from tests.properties.chunk import Chunk, OneWorld, Plan
+from tests.properties.worlds import AGES, DATES, Batch, make_batches, make_case, make_policy, whole
 
 TAXONOMY = {
-    row["event"]: oracle.EventMeaning(row["class"], row["is_visit"] == "true") for row in seed_rows("event_taxonomy")
+    row["event"]: oracle.EventMeaning(
+        row["class"],
+        row["is_visit"] == "true",
+        Decimal(row["intent_weight"]),
+        Decimal(row["interest_weight"]),
+        row["awareness_stage"],
+    )
+    for row in seed_rows("event_taxonomy")
 }
 CHANNELS = {
     row["channel"]: oracle.Channel(
-        row["address_kind"], Decimal(row["intrusiveness"]), row["counts_towards_pressure"] == "true"
+        row["address_kind"],
+        Decimal(row["intrusiveness"]),
+        counts=row["counts_towards_pressure"] == "true",
+        reports_reactions=row["reports_reactions"] == "true",
+        needs_consent=row["marketing_needs_consent"] == "true",
+        invalidated_by_uninstall=row["invalidated_by_uninstall"] == "true",
     )
     for row in seed_rows("channels")
 }
@@ -32,250 +51,393 @@ CHANNELS = {
 
 @dataclass(frozen=True)
 class Setup:
-    """One way to configure the project: its vars, and the same for the oracle."""
+    """One way to configure the project: vars, which the oracle knows by the same names, but for the time zone."""
 
     name: str
-    variables: dict[str, Any]
-    same_for_oracle: dict[str, Any]
+    time_zone: str
+    variables: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def for_dbt(self) -> dict[str, Any]:
+        return {"business_time_zone": self.time_zone, **self.variables}
+
+    def of(self, world: oracle.World) -> oracle.World:
+        """The world under this setup."""
+        settings: dict[str, Any] = {
+            name: Decimal(str(value)) if isinstance(value, float) else value for name, value in self.variables.items()
+        }
+        return replace(world, taxonomy=TAXONOMY, channels=CHANNELS, **settings)
 
 
 SETUPS = [
-    Setup("defaults", {}, {"time_zone": "UTC"}),
+    Setup("defaults", "UTC"),
     Setup(
         "paris_monthly_cuts",
-        {
-            "business_time_zone": "Europe/Paris",
-            "rfm_min_cut_population": 3,
-            "link_back_days": 1,
-        },
-        {"time_zone": "Europe/Paris", "min_cut_population": 3, "link_back_days": 1},
+        "Europe/Paris",
+        {"rfm_min_cut_population": 3, "link_back_days": 1, "declared_min_users": 2, "family_max_segments": 4},
     ),
+    # ... with every other threshold elsewhere
     Setup(
         "new_york_daily_cuts",
+        "America/New_York",
         {
-            "business_time_zone": "America/New_York",
             "rfm_cut_policy": "daily",
             "rfm_min_cut_population": 1,
+            "rfm_window_days": 180,
             "max_users_per_device": 2,
             "link_back_days": 0,
-        },
-        {
-            "time_zone": "America/New_York",
-            "cut_policy": "daily",
-            "min_cut_population": 1,
-            "max_users_per_device": 2,
-            "link_back_days": 0,
+            "declared_min_users": 1,
+            "family_max_segments": 3,
+            "engagement_new_days": 7,
+            "engagement_dormant_days": 14,
+            "outlook_gap_window_days": 90,
+            "outlook_prior_gaps": 1,
+            "outlook_default_gap_days": 3,
+            "outlook_risky_factor": 3,
+            "outlook_promising_visit_days": 3,
+            "outlook_promising_cart_adds": 2,
+            "outlook_promising_product_views": 2,
+            "outlook_reaction_days": 14,
+            "order_year_days": 180,
+            "lifecycle_churned_days": 180,
+            "lifecycle_lapsed_days": 90,
+            "lifecycle_lapsing_days": 30,
+            "lifecycle_loyal_orders": 3,
+            "value_tier_very_good_score": 3,
+            "value_tier_good_sum": 6,
+            "value_tier_average_sum": 3,
+            "loyalty_basket_frequent_orders": 2,
+            "buyer_recency_week_days": 2,
+            "buyer_recency_month_days": 14,
+            "buyer_recency_year_days": 180,
+            "post_purchase_follow_up_days": 2,
+            "post_purchase_cycle_days": 14,
+            "purchase_stage_days": 14,
+            "lead_days": 14,
+            "lead_hot_score": 5,
+            "lead_warm_score": 1,
+            "lead_hot_view_dates": 2,
+            "lead_hot_view_days": 6,
+            "affinity_days": 30,
+            "affinity_min_share": 0.4,
+            "affinity_min_signals": 2,
+            "affinity_line_weight": 2,
+            "subscription_risk_days": 0,
+            "subscription_decline_ahead_days": 30,
+            "subscription_decline_window_days": 14,
+            "subscription_decline_min_visits": 2,
+            "subscription_decline_share": 0.25,
+            "message_new_subscriber_days": 7,
+            "message_click_days": 14,
+            "message_open_days": 14,
+            "message_passive_days": 30,
+            "message_passive_contacts": 3,
+            "fatigue_signal_days": 30,
+            "fatigue_contact_days": 30,
+            "fatigue_contacts": 6,
+            "pressure_near_cap_share": 0.5,
+            "pressure_rested_days": 7,
         },
     ),
 ]
 
 
-@pytest.fixture(scope="module", params=SETUPS, ids=lambda setup: setup.name)
-def setup_and_compiled(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Setup, compiled_sql.Compiled]:
-    setup: Setup = request.param
-    return setup, compiled_sql.compile_project(tmp_path_factory.mktemp("compiled"), setup.variables)
+# --- what is compared
 
-
-def _table(rows: list[dict[str, Any]], *key: str) -> dict[Any, dict[str, Any]]:
-    """Rows by their key, without it; fails where two rows share one."""
-    found = {tuple(row[k] for k in key) if len(key) > 1 else row[key[0]]: row for row in rows}
-    assert len(found) == len(rows), f"rows that share {key}"
-    return {at: {name: value for name, value in row.items() if name not in key} for at, row in found.items()}
+_SIGNALS = ("unsubscribes", "complaints", "push_offs", "uninstalls", "hard_bounces")
+_MESSAGE_FLAGS = (
+    "is_delivered", "is_opened", "is_clicked", "is_bounced", "is_complained", "is_unsubscribed", "is_contact",
+)  # fmt: skip
+_COMPARED = [
+    *(f"fam_{family}" for family in oracle.FAMILIES),
+    "int_known_users", "int_rfm_cut_points", "int_recut_segments", "int_folded_segments", "user_360", "rfm",
+    "rfm_cut_points", "rfm_stability", "fct_contacts", "contact_pressure", "contact_pressure_by_channel",
+    "unmapped_events",
+]  # fmt: skip
 
 
 def _plain(value: Any) -> Any:
     return round(float(value), 6) if isinstance(value, (Decimal, float)) else value
 
 
-def _same(found: dict[Any, dict[str, Any]], wanted: dict[Any, dict[str, Any]], what: str) -> None:
-    """Compare the columns that the oracle knows of."""
-    assert found.keys() == wanted.keys(), what
+def _table(rows: Iterable[Mapping[str, Any]], *key: str) -> dict[Any, dict[str, Any]]:
+    """Rows by their key; fails where two rows share one."""
+    rows = list(rows)
+    found = {tuple(row[k] for k in key) if len(key) > 1 else row[key[0]]: dict(row) for row in rows}
+    assert len(found) == len(rows), f"rows that share {key}"
+    return found
+
+
+def _difference(found: Mapping[Any, Mapping[str, Any]], wanted: Mapping[Any, Mapping[str, Any]], what: str) -> str:
+    """Compare the columns that the oracle knows of; empty if they are the same."""
+    missing, surplus = wanted.keys() - found.keys(), found.keys() - wanted.keys()
+    if missing or surplus:
+        return f"{what}: missing {sorted(missing)[:5]}, too many {sorted(surplus)[:5]}"
     for key, columns in wanted.items():
         got = {name: _plain(found[key][name]) for name in columns}
-        assert got == {name: _plain(value) for name, value in columns.items()}, f"{what} of {key}"
+        expected = {name: _plain(value) for name, value in columns.items()}
+        if got != expected:
+            wrong = [
+                f"{name} {got[name]!r}, the oracle says {expected[name]!r}"
+                for name in got
+                if got[name] != expected[name]
+            ]
+            return f"{what} of {key}: {', '.join(wrong)}"
+    return ""
 
 
-def _segments(world: compiled_sql.World, family: str) -> dict[str, str]:
-    return {user: row["segment"] for user, row in _table(world.rows(f"fam_{family}"), "user_id").items()}
+def _same(found: Mapping[Any, Mapping[str, Any]], wanted: Mapping[Any, Mapping[str, Any]], what: str) -> None:
+    text = _difference(found, wanted, what)
+    assert not text, text
 
 
-def check_orders_and_visits(built: compiled_sql.World, case: Case, as_of: date) -> None:
-    world = case.world
-    assert {row["user_id"] for row in built.rows("int_known_users")} == oracle.users_as_of(world, as_of)
-    assert _segments(built, "engagement") == oracle.engagement_as_of(world, as_of)
-    assert _segments(built, "buyer_recency") == oracle.buyer_recency_as_of(world, as_of)
-    assert _segments(built, "rfm") == oracle.rfm_segments_as_of(world, as_of)
+def differences(built: OneWorld, world: oracle.World, as_of: date, with_user_360: bool = True) -> list[str]:
+    """Compare every table that the oracle knows with what was built; return where they differ."""
+    found = []
+    for check in (partial(_check_families, with_user_360), _check_rfm, _check_cut_points, _check_contacts):
+        try:
+            check(built, world, as_of)
+        except AssertionError as error:
+            found.append(str(error))
+    return found
+
+
+def _check_families(with_user_360: bool, built: OneWorld, world: oracle.World, as_of: date) -> None:
+    users = oracle.users_as_of(world, as_of)
+    assert {row["user_id"] for row in built.rows("int_known_users")} == users, "known users"
+    families = oracle.families_as_of(world, as_of)
+    texts = []
+    for family, wanted in families.items():
+        # each known user once, and nobody else
+        texts.append(_difference(_table(built.rows(f"fam_{family}"), "user_id"), wanted, family))
+    folded = oracle.folded_families_as_of(world, families)
+    wanted_folds = {
+        (family, str(row["segment"]))
+        for family, rows in families.items()
+        for user, row in rows.items()
+        if family in folded and folded[family][user] != row["segment"]
+    }
+    folds = {(r["family"], r["segment"]) for r in built.rows("int_folded_segments") if r["family"] in folded}
+    texts.append(f"folded: {folds}, the oracle says {wanted_folds}" if folds != wanted_folds else "")
+    if with_user_360:
+        columns: dict[str, dict[str, object]] = {
+            user: {
+                **{family: rows[user] for family, rows in folded.items()},
+                "interests": families["interest"][user]["published"],
+            }
+            for user in users
+        }
+        texts.append(_difference(_table(built.rows("user_360"), "user_id"), columns, "user_360"))
+    text = "; ".join(text for text in texts if text)
+    assert not text, text
+    unmapped = {row["event"]: row["events"] for row in built.rows("unmapped_events")}
+    assert unmapped == oracle.unmapped_events_as_of(world, as_of), "unmapped events"
+
+
+def _check_rfm(built: OneWorld, world: oracle.World, as_of: date) -> None:
     _same(_table(built.rows("rfm"), "user_id"), oracle.rfm_as_of(world, as_of), "rfm")
-    cuts = oracle.cut_points(world, as_of)
-    found = {(row["measure"], row["cut"]): _plain(row["value"]) for row in built.rows("rfm_cut_points")}
-    assert found == {
-        (measure.removesuffix("_days"), number): _plain(value)
+    _same(_table(built.rows("int_recut_segments"), "user_id"), oracle.recut_segments_as_of(world, as_of), "recut")
+    stability = {row["measure"]: row for row in built.rows("rfm_stability")}
+    for measure, row in oracle.rfm_stability_as_of(world, as_of).items():
+        got = stability[measure.removesuffix("_days")]
+        assert got["users_on_a_cut"] == row["users_at_cut"], measure
+        empty = [int(score) for score in (got["empty_scores"] or "").split(",") if score]
+        assert empty == sorted(row["missing_scores"]), measure  # type: ignore[call-overload]
+        assert _plain(got["share_differing_under_ntile"]) == _plain(row["ntile_share"]), measure
+
+
+def _check_cut_points(built: OneWorld, world: oracle.World, as_of: date) -> None:
+    rows = [row for row in built.rows("int_rfm_cut_points") if row["measure"] != "order_value"]
+    published = [{**row, "cut_set": "published"} for row in built.rows("rfm_cut_points")]
+    current, previous = oracle.cut_points(world, as_of), oracle.previous_cut_points(world, as_of)
+    wanted = {
+        (cut_set, measure.removesuffix("_days"), number): {"value": value, "computed_as_of": cuts.computed_as_of}
+        for cut_set, cuts in (("current", current), ("published", current), ("previous", previous))
+        if cuts is not None
         for measure, values in cuts.cuts.items()
         for number, value in enumerate(values, start=1)
     }
-    for row in built.rows("rfm_cut_points"):
-        assert row["computed_as_of"] == cuts.computed_as_of
-    stability = {row["measure"]: row for row in built.rows("rfm_stability")}
-    for measure, wanted in oracle.rfm_stability_as_of(world, as_of).items():
-        got = stability[measure.removesuffix("_days")]
-        assert got["users_on_a_cut"] == wanted["users_at_cut"], measure
-        empty = [int(score) for score in (got["empty_scores"] or "").split(",") if score]
-        assert empty == sorted(wanted["missing_scores"]), measure  # type: ignore[call-overload]
-        assert _plain(got["share_differing_under_ntile"]) == _plain(wanted["ntile_share"]), measure
+    _same(_table([*rows, *published], "cut_set", "measure", "cut"), wanted, "cut points")
 
 
-_SIGNALS = ("unsubscribes", "complaints", "push_offs", "uninstalls", "hard_bounces")
+def _check_contacts(built: OneWorld, world: oracle.World, as_of: date) -> None:
+    contacts = oracle.contacts_as_of(world, as_of)
+    wanted = {key: {flag: getattr(contact, flag) for flag in _MESSAGE_FLAGS} for key, contact in contacts.items()}
+    _same(_table(built.rows("fct_contacts"), "message_id"), wanted, "fct_contacts")
+    for table, rows, key in (
+        ("contact_pressure", oracle.contact_pressure_as_of(world, as_of), ("user_id",)),
+        ("contact_pressure_by_channel", oracle.contact_pressure_by_channel_as_of(world, as_of), ("user_id", "channel")),
+    ):
+        renamed = {
+            at: {(f"{name}_90d" if name in _SIGNALS else name): value for name, value in row.items()}
+            for at, row in rows.items()
+        }
+        _same(_table(built.rows(table), *key), renamed, table)
 
 
-def _renamed(rows: dict[Any, dict[str, Any]]) -> dict[Any, dict[str, Any]]:
-    return {
-        key: {(f"{name}_90d" if name in _SIGNALS else name): value for name, value in row.items()}
-        for key, row in rows.items()
-    }
+# --- how worlds are built
 
 
-def check_contacts(built: compiled_sql.World, case: Case, as_of: date) -> None:
-    world = case.world
-    found = _table(built.rows("fct_contacts"), "message_id")
-    wanted = oracle.contacts_as_of(world, as_of)
-    assert found.keys() == wanted.keys()
-    for message, contact in wanted.items():
-        for flag in (
-            "is_delivered",
-            "is_opened",
-            "is_clicked",
-            "is_bounced",
-            "is_complained",
-            "is_unsubscribed",
-            "is_contact",
-        ):
-            assert found[message][flag] == getattr(contact, flag), (message, flag)
-    _same(
-        _table(built.rows("contact_pressure"), "user_id"),
-        _renamed(oracle.contact_pressure_as_of(world, as_of)),
-        "contact_pressure",
-    )
-    by_channel = _table(built.rows("contact_pressure_by_channel"), "user_id", "channel")
-    wanted_by_channel = _renamed(oracle.contact_pressure_by_channel_as_of(world, as_of))
-    # an address that is invalid gives no row by itself
-    assert by_channel.keys() <= wanted_by_channel.keys()
-    missing = wanted_by_channel.keys() - by_channel.keys()
-    assert all(wanted_by_channel[key]["open_share_90d"] is None for key in missing)
-    _same(by_channel, {key: wanted_by_channel[key] for key in by_channel}, "contact_pressure_by_channel")
-
-
-_ORDERS_AND_VISITS = [
-    "int_known_users", "fam_engagement", "fam_buyer_recency", "fam_rfm", "rfm", "rfm_cut_points", "rfm_stability",
-]  # fmt: skip
-_CONTACTS = ["fct_contacts", "contact_pressure", "contact_pressure_by_channel"]
-
-
-@dataclass
-class _Run:
-    """A drawn case and how it is delivered."""
-
-    case: Case
-    deliveries: list[Any]
-    dates: list[date]
-
-
-@st.composite
-def runs(draw: Any, setup: Setup, **parts: Any) -> _Run:
-    case = draw(cases(settings=False, time_zone=setup.same_for_oracle["time_zone"], **parts))
-    world = replace(case.world, taxonomy=TAXONOMY, channels=CHANNELS, **setup.same_for_oracle)
-    case = Case(world, case.as_of)
-    return _Run(case, draw(batches(world)), [draw(other_dates(case)), case.as_of])
-
-
-def _seeds(case: Case) -> dict[str, list[dict[str, Any]]]:
+def _seeds(world: oracle.World) -> dict[str, list[dict[str, Any]]]:
     return {
         "exchange_rates": [
             {"currency": rate.currency, "rate_date": rate.valid_from, "rate": rate.rate}
-            for rate in case.world.exchange_rates
-        ]
+            for rate in world.exchange_rates
+        ],
+        "contact_policy": [row._asdict() for row in world.contact_policy],
+        "declared_order": [
+            {"family": family, "declared": declared, "position": position}
+            for family, values in world.declared_order.items()
+            for position, declared in enumerate(values, start=1)
+        ],
     }
 
 
-def _check_run(
-    compiled: compiled_sql.Compiled,
-    run: _Run,
-    models: list[str],
-    check: Callable[[compiled_sql.World, Case, date], None],
-) -> None:
-    """Deliver in steps with a build after each, then compare; then all at once, and compare again."""
-    for deliveries in (run.deliveries, [whole(run.case.world)]):
-        with _world(compiled.only(models), run.case) as built, tempfile.TemporaryDirectory() as folder:
-            for number, delivery in enumerate(deliveries):
-                write_batch(delivery, Path(folder), f"batch_{number}")
-                built.load(Path(folder))
-                if number < len(deliveries) - 1:
-                    built.build(run.dates[0])
-            for as_of in run.dates if len(deliveries) > 1 else run.dates[-1:]:
-                built.build(as_of)
-                check(built, run.case, as_of)
+def _together(batches: Iterable[Batch]) -> Batch:
+    rows: Batch = {}
+    for batch in batches:
+        for dataset, more in batch.items():
+            rows.setdefault(dataset, []).extend(more)
+    return rows
 
 
-class _world:
-    """A world that is closed in the end."""
+def check_worlds(plan: Plan, worlds: Mapping[str, oracle.World], dates: Sequence[date], chooser: random.Random) -> None:
+    """Deliver all worlds in steps and all at once, compare; then compare each with the oracle at each date.
 
-    def __init__(self, compiled: compiled_sql.Compiled, case: Case) -> None:
-        self._world = compiled_sql.World(compiled, _seeds(case))
+    ``worlds`` are by the prefix of their ids, and share the policy. user_360 is built for every second world and the
+    last date only, since it takes longer than all that it is made from; what is folded is compared for all.
+    """
+    number = chooser.randint(2, 3)
+    steps = [make_batches(chooser, world, number) for world in worlds.values()]
+    seeds = _seeds(next(iter(worlds.values())))
+    chunk, at_once = Chunk(plan, seeds), Chunk(plan, seeds)
+    try:
+        chunk.deliver([_together(step) for step in zip(*steps, strict=True)])
+        at_once.deliver([_together(whole(world) for world in worlds.values())])
+        wanted = at_once.tables()
+        for table, rows in chunk.tables().items():
+            only_here, only_there = rows - wanted[table], wanted[table] - rows
+            assert not only_here and not only_there, (
+                f"{table} in steps has {list(only_here)[:5]}, at once {list(only_there)[:5]}"
+            )
+        for as_of in dates:
+            chunk.build(as_of)
+            for place, (prefix, world) in enumerate(worlds.items()):
+                with_user_360 = as_of == dates[-1] and place % 2 == 0
+                built = chunk.one_world(prefix, without=[] if with_user_360 else ["user_360"])
+                found = differences(built, world, as_of, with_user_360)
+                if found:
+                    raise WorldError(prefix, as_of, "; ".join(found))
+    finally:
+        chunk.close()
+        at_once.close()
 
-    def __enter__(self) -> compiled_sql.World:
-        return self._world
 
-    def __exit__(self, *_: object) -> None:
-        self._world.close()
+class WorldError(AssertionError):
+    """A world of a chunk that is not as the oracle says."""
+
+    def __init__(self, prefix: str, as_of: date, text: str) -> None:
+        super().__init__(f"world {prefix} as of {as_of}: {text}")
+        self.prefix = prefix
+        self.as_of = as_of
 
 
-_SETTINGS = settings(
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
-    derandomize=True,
+# --- how a failing world is cut down
+
+_SHRINK_SECONDS = float(os.environ.get("BAROMETER_SHRINK_SECONDS", "60"))
+
+
+def _fails(plan: Plan, prefix: str, world: oracle.World, as_of: date) -> str | None:
+    chunk = Chunk(plan, _seeds(world))
+    try:
+        chunk.deliver([whole(world)])
+        chunk.build(as_of)
+        return "; ".join(differences(chunk.one_world(prefix), world, as_of)) or None
+    finally:
+        chunk.close()
+
+
+def smaller(plan: Plan, prefix: str, world: oracle.World, as_of: date) -> str:
+    """Leave out rows as long as the world still fails; return what is left, and how it fails."""
+    ends = time.monotonic() + _SHRINK_SECONDS
+    text = _fails(plan, prefix, world, as_of)
+    if text is None:
+        return "The world alone, delivered at once, is right."
+    rows = [(dataset, row) for dataset in DATASETS for row in world.rows(dataset)]
+    size = max(1, len(rows) // 2)
+    while time.monotonic() < ends:
+        start = 0
+        while start < len(rows) and time.monotonic() < ends:
+            fewer = rows[:start] + rows[start + size :]
+            less = _with_rows(world, fewer)
+            shorter = _fails(plan, prefix, less, as_of)
+            if shorter is None:
+                start += size
+            else:
+                rows, text = fewer, shorter
+        if size == 1:
+            break
+        size = max(1, size // 2)
+    lines = [f"  {dataset}: {dict(row)}" for dataset, row in rows]
+    policy = f"  policy: {world.contact_policy} {world.declared_order} {world.exchange_rates}"
+    return "\n".join([f"cut down, as of {as_of}: {text}", *lines, policy])
+
+
+def _with_rows(world: oracle.World, rows: Sequence[tuple[str, oracle.Row]]) -> oracle.World:
+    datasets: dict[str, Any] = {name: [row for dataset, row in rows if dataset == name] for name in DATASETS}
+    return replace(world, **datasets)
+
+
+# --- the tests
+
+_TIMES = int(os.environ.get("BAROMETER_WORLDS", "1"))
+_CHUNKS = 5 * _TIMES
+_WORLDS = 18
+
+
+def _worlds(setup: Setup, number: int) -> tuple[dict[str, oracle.World], date]:
+    """The worlds of one chunk: most are mixed, some have many orders or erasures; the first chunk is one world."""
+    chooser = random.Random(f"{setup.name} {number}")
+    as_of = DATES[(number + 5 * SETUPS.index(setup)) % len(DATES)]
+    policy = make_policy(chooser, as_of)
+    worlds = {}
+    for place in range(1 if number == 0 else _WORLDS):
+        kind = place % 6
+        case = make_case(
+            chooser.getrandbits(32),
+            settings=False,
+            time_zone=setup.time_zone,
+            as_of=as_of,
+            policy=policy,
+            prefix=f"w{place}_",
+            size=20 if kind == 4 else 8,
+            erasures=kind == 5,
+        )
+        worlds[f"w{place}_"] = setup.of(case.world)
+    return worlds, as_of
+
+
+def _plan(setup: Setup, folder: Path) -> Plan:
+    return Plan(compiled_sql.compile_project(folder, setup.for_dbt), _COMPARED)
+
+
+def _in_order() -> list[tuple[Setup, int]]:
+    """The chunks, ordered so that two workers begin with setups of their own: compiling takes longer than a chunk."""
+    first = [(setup, number) for setup in SETUPS[:2] for number in range(2)]
+    rest = [(setup, number) for number in range(_CHUNKS) for setup in (*SETUPS[2:], *SETUPS[:2])]
+    return [*first, *(chunk for chunk in rest if chunk not in first)]
+
+
+@pytest.mark.parametrize(
+    ("setup", "number"), [pytest.param(*chunk, id=f"{chunk[0].name}-{chunk[1]}") for chunk in _in_order()]
 )
-
-
-def test_orders_and_visits(setup_and_compiled: tuple[Setup, compiled_sql.Compiled]) -> None:
-    setup, compiled = setup_and_compiled
-
-    @settings(_SETTINGS, max_examples=30)
-    @given(runs(setup, messages=False))
-    def check(run: _Run) -> None:
-        _check_run(compiled, run, _ORDERS_AND_VISITS, check_orders_and_visits)
-
-    check()
-
-
-def test_rfm_of_many_orders(setup_and_compiled: tuple[Setup, compiled_sql.Compiled]) -> None:
-    setup, compiled = setup_and_compiled
-
-    @settings(_SETTINGS, max_examples=15)
-    @given(runs(setup, messages=False, events=False, size=20))
-    def check(run: _Run) -> None:
-        _check_run(compiled, run, _ORDERS_AND_VISITS, check_orders_and_visits)
-
-    check()
-
-
-def test_contacts(setup_and_compiled: tuple[Setup, compiled_sql.Compiled]) -> None:
-    setup, compiled = setup_and_compiled
-
-    @settings(_SETTINGS, max_examples=20)
-    @given(runs(setup, orders=False))
-    def check(run: _Run) -> None:
-        _check_run(compiled, run, _CONTACTS, check_contacts)
-
-    check()
-
-
-def test_erasures(setup_and_compiled: tuple[Setup, compiled_sql.Compiled]) -> None:
-    setup, compiled = setup_and_compiled
-
-    @settings(_SETTINGS, max_examples=12)
-    @given(runs(setup, messages=False, erasures=True))
-    def check(run: _Run) -> None:
-        _check_run(compiled, run, _ORDERS_AND_VISITS, check_orders_and_visits)
-
-    check()
+def test_models_are_what_the_oracle_says(setup: Setup, number: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    plan = _plan(setup, tmp_path_factory.mktemp("compiled"))
+    worlds, as_of = _worlds(setup, number)
+    chooser = random.Random(number)
+    dates = [as_of - timedelta(days=chooser.choice([age for age in AGES if age])), as_of]
+    try:
+        check_worlds(plan, worlds, dates, chooser)
+    except WorldError as error:
+        less = smaller(plan, error.prefix, worlds[error.prefix], error.as_of)
+        raise AssertionError(f"{error}\n{less}") from None

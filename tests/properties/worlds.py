@@ -1,24 +1,23 @@
-"""Hypothesis strategies for small worlds around the boundaries of the rules, and their landing files."""
+"""Small random worlds around the boundaries of the rules, and their landing files."""
 
 from __future__ import annotations
 
 import json
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
 from orchestration.landing.contract import DATASETS
-from tests.properties.oracle import ExchangeRate, Row, World
+from tests.properties.oracle import ExchangeRate, PolicyRow, Row, World
 
-Draw = Callable[..., Any]
+T = TypeVar("T")
 Rows = list[dict[str, Any]]
 #: What one delivery of files holds: for each dataset its rows.
 Batch = dict[str, list[Row]]
@@ -33,8 +32,9 @@ DATES = tuple(
     )
 )  # fmt: skip
 #: Ages of dates on both sides of every threshold; negative ones lie after the drawn as_of.
-AGES = (0, 1, 2, 6, 7, 8, 13, 14, 15, 29, 30, 31, 32, 60, 89, 90, 91, 180, 364, 365, 366, 400, -1, -2)
+AGES = (0, 1, 2, 6, 7, 8, 13, 14, 15, 29, 30, 31, 32, 60, 89, 90, 91, 180, 181, 364, 365, 366, 400, -1, -2)
 RECENT_AGES = (0, 1, 2, 6, 7, 13, 14, 15, 29, 30, 31, -1)
+CONTACT_AGES = (0, 1, 2, 5, 6, 7, 13, 28, 29, 30, 40, 58, 59, 59, 60)
 CLOCK_TIMES = tuple(
     time.fromisoformat(text)
     for text in (
@@ -52,15 +52,19 @@ GAPS = (0, 60, 1799, 1800, 1801, 600, 43_200)
 #: Seconds from sending to an event of the message: at once, hours, and reports that come days late.
 DELAYS = (1, 60, 3_600, 86_399, 86_400, 3 * 86_400, 8 * 86_400, 40 * 86_400, 95 * 86_400)
 EVENT_NAMES = (
-    "page", "Product Viewed", "Application Opened", "screen", "Application Installed",
-    "Application Uninstalled", "Unheard Of",
+    "page", "Application Opened", "screen", "Application Installed", "Application Uninstalled", "Unheard Of",
+    "Never Mapped", "Product Viewed", "Product Viewed", "Product List Viewed", "Product Added", "Product Added",
+    "Product Removed", "Checkout Started", "Order Completed", "Products Searched", "Product Added to Wishlist",
 )  # fmt: skip
 SESSIONS = (None, None, "s1", "s2")
 DEVICES = ("a1", "a2")
+PRODUCTS = (None, "p1", "p2", "p3")
+CATEGORIES = (None, None, "books", "garden", "tools")
 AMOUNTS = tuple(Decimal(text) for text in ("10", "10.00", "25.5", "0", "99.99", "10.005", "33.333333", "0.01"))
-CURRENCIES = (None, None, "EUR", "USD", "GBP", "XXX")
+CURRENCIES = (None, None, None, "EUR", "USD", "GBP", "XXX")
 RATES = ("0.9", "1.1", "0.915", "1.005")
-CHANNEL_NAMES = ("email", "push", "sms", "in_app", "web_push", "telegram")
+CHANNEL_NAMES = ("email", "email", "push", "sms", "in_app", "web_push", "telegram")
+POLICY_SEGMENTS = ("*", "fatigued", "recent_buyer", "dormant", "new", "one_time", "engaged", "default")
 
 
 @dataclass(frozen=True)
@@ -71,334 +75,563 @@ class Case:
     as_of: date
 
 
-def _one(draw: Draw, values: Sequence[Any]) -> Any:
-    return values[draw(st.integers(0, len(values) - 1))]
-
-
-def _chance(draw: Draw, one_in: int) -> bool:
-    """True for about one draw in ``one_in``; shrinks to False."""
-    return bool(draw(st.integers(0, one_in - 1)) == one_in - 1)
-
-
-def _some(draw: Draw, least: int, most: int) -> range:
-    return range(draw(st.integers(least, most)))
-
-
-@dataclass(frozen=True)
+@dataclass
 class _Maker:
-    """What the rows of one world are drawn with."""
+    """What one world is made with, and the rows made so far."""
 
-    draw: Draw
+    random: random.Random
     zone: ZoneInfo
     as_of: date
     users: tuple[str, ...]
+    prefix: str
     size: int
     #: Erased rows lose what they won or linked, so worlds with erasures share neither ids nor devices.
     has_erasures: bool
+    rows: dict[str, Rows] = field(default_factory=lambda: {name: [] for name in DATASETS})
+
+    def one(self, values: Sequence[T]) -> T:
+        return self.random.choice(values)
+
+    def chance(self, one_in: int) -> bool:
+        return self.random.randrange(one_in) == 0
+
+    def some(self, least: int, most: int) -> range:
+        return range(self.random.randint(least, most))
 
     def moment(self, ages: Sequence[int] = AGES) -> datetime:
         """A moment on a date near a threshold, often near midnight of the business time zone."""
-        clock = _one(self.draw, CLOCK_TIMES)
-        day = self.as_of - timedelta(days=_one(self.draw, ages))
-        return datetime.combine(day, clock, self.zone).astimezone(UTC)
+        day = self.as_of - timedelta(days=self.one(ages))
+        return datetime.combine(day, self.one(CLOCK_TIMES), self.zone).astimezone(UTC)
 
     def user(self) -> str:
-        user: str = _one(self.draw, self.users)
-        return user
+        return self.one(self.users)
 
     def user_of(self, device: str) -> str:
         """A user to link the device to."""
-        return self.users[DEVICES.index(device) % len(self.users)] if self.has_erasures else self.user()
+        if not self.has_erasures:
+            return self.user()
+        return self.users[DEVICES.index(device.removeprefix(self.prefix)) % len(self.users)]
+
+    def device(self) -> str:
+        return self.prefix + self.one(DEVICES)
 
     def device_of(self, user: str) -> str | None:
         """A device that may be linked to the user."""
-        devices = [d for d in DEVICES if not self.has_erasures or self.user_of(d) == user]
-        return _one(self.draw, devices) if devices else None
+        devices = [self.prefix + name for name in DEVICES]
+        devices = [d for d in devices if not self.has_erasures or self.user_of(d) == user]
+        return self.one(devices) if devices else None
+
+    def product(self) -> str | None:
+        name = self.one(PRODUCTS)
+        return None if name is None else self.prefix + name
 
     def maybe(self, value: Callable[[], Any], one_in: int = 2) -> Any:
-        """A drawn value, or null once in ``one_in``."""
-        return None if _chance(self.draw, one_in) else value()
+        """A value, or null once in ``one_in``."""
+        return None if self.chance(one_in) else value()
 
     def later(self, moment: datetime) -> datetime:
         """The same moment, or one after it by a while that may cross midnight or a threshold."""
-        return moment + timedelta(seconds=_one(self.draw, (0, 1, 3_600, 86_400, 15 * 86_400, 31 * 86_400)))
+        return moment + timedelta(seconds=self.one((0, 1, 3_600, 86_400, 15 * 86_400, 31 * 86_400)))
+
+    def add(self, dataset: str, letter: str, row: Mapping[str, Any], key: str | None = None) -> dict[str, Any]:
+        """Keep a row under a new id."""
+        rows = self.rows[dataset]
+        new = {key or f"{dataset.removesuffix('s')}_id": f"{self.prefix}{letter}{len(rows)}", **row}
+        rows.append(new)
+        return new
+
+    def add_event(self, user: str, name: str, moment: datetime, **values: Any) -> dict[str, Any]:
+        row = {"user_id": user, "event": name, "timestamp": moment, **values}
+        if name.startswith(("Product", "Checkout")):
+            row = {"product_id": self.product(), "category": self.one(CATEGORIES), **row}
+        return self.add("events", "e", row, "event_id")
+
+    def add_order(self, user: str, ordered_at: datetime, **values: Any) -> dict[str, Any]:
+        row = {"user_id": user, "ordered_at": ordered_at, "gross_amount": self.one(AMOUNTS), **values}
+        return self.add("orders", "o", row, "order_id")
+
+    def add_message(self, user: str, sent_at: datetime, **values: Any) -> dict[str, Any]:
+        row = {"user_id": user, "channel": self.one(CHANNEL_NAMES), "sent_at": sent_at, **values}
+        return self.add("messages", "m", row, "message_id")
+
+    def add_message_event(self, message: Row, name: str, occurred_at: datetime, **values: Any) -> None:
+        row = {"message_id": message["message_id"], "event": name, "occurred_at": occurred_at, **values}
+        self.add("message_events", "x", row, "event_id")
 
 
-def _orders(make: _Maker) -> Rows:
-    rows: Rows = []
-    for number in _some(make.draw, 0, make.size):
-        draw = make.draw
-        ordered_at = rows[-1]["ordered_at"] if rows and _chance(draw, 5) else make.moment()
-        gross = _one(draw, AMOUNTS)
-        first: dict[str, Any] = {
-            "order_id": f"o{number}",
-            "user_id": make.user(),
-            "ordered_at": ordered_at,
-            "status": _one(draw, ("completed", None, "placed", "completed", "cancelled", "refunded")),
-            "gross_amount": gross,
-            "discount_amount": _one(draw, (None, None, Decimal("1"), gross)),
-            "refunded_amount": _one(draw, (None, None, None, Decimal("0"), Decimal("2.5"), gross)),
-            "tax_amount": _one(draw, (None, None, Decimal("1.9"))),
-            "shipping_amount": _one(draw, (None, None, Decimal("4.95"))),
-            "currency": _one(draw, CURRENCIES),
-            "updated_at": make.maybe(partial(make.later, ordered_at)),
-        }
-        rows.append(first)
-        for _ in _some(draw, 0, 2):
-            rows.append(_next_order_version(make, rows[-1]))
-    return rows
+def _random_orders(make: _Maker) -> None:
+    rows = make.rows["orders"]
+    for _ in make.some(0, make.size):
+        ordered_at = rows[-1]["ordered_at"] if rows and make.chance(5) else make.moment()
+        gross = make.one(AMOUNTS)
+        make.add_order(
+            make.user(),
+            ordered_at,
+            status=make.one(("completed", None, "placed", "completed", "cancelled", "refunded")),
+            gross_amount=gross,
+            discount_amount=make.one((None, None, Decimal("1"), gross)),
+            refunded_amount=make.one((None, None, None, Decimal("0"), Decimal("2.5"), gross)),
+            tax_amount=make.one((None, None, Decimal("1.9"))),
+            shipping_amount=make.one((None, None, Decimal("4.95"))),
+            currency=make.one(CURRENCIES),
+            updated_at=make.maybe(lambda at=ordered_at: make.later(at)),  # type: ignore[misc]
+        )
 
 
-def _next_order_version(make: _Maker, row: Row) -> dict[str, Any]:
-    """A refund, a cancellation, another date, user or amount; known later, or at an equal time."""
-    draw = make.draw
-    known = row["updated_at"] or row["ordered_at"]
-    version = {**row, "updated_at": make.maybe(lambda: make.later(known), one_in=6)}
-    change = draw(st.integers(0, 6))
-    if change == 0:
-        version["refunded_amount"] = row["gross_amount"] - (row["discount_amount"] or 0)
-    elif change == 1:
-        version["refunded_amount"] = Decimal("2.5")
-    elif change == 2:
-        version["status"] = _one(draw, ("refunded", "cancelled", "completed", "placed"))
-    elif change == 3:
-        version["ordered_at"] = make.moment()
-    elif change == 4:
-        version["user_id"] = make.user()
-    elif change == 5:
-        version["gross_amount"] = _one(draw, AMOUNTS)
-    else:
-        version["coupon"] = "SPRING"
-    return version
+def _order_versions(make: _Maker) -> None:
+    """Refunds, cancellations, other dates, users or amounts; known later, or at an equal time."""
+    for row in list(make.rows["orders"]):
+        for _ in make.some(0, 2) if make.chance(2) else ():
+            known = row.get("updated_at") or row["ordered_at"]
+            row = {**row, "updated_at": make.maybe(lambda at=known: make.later(at), one_in=6)}  # type: ignore[misc]
+            change = make.random.choice((0, 1, 2, 5, 6) if make.has_erasures else range(7))
+            if change == 0:
+                row["refunded_amount"] = row["gross_amount"] - (row.get("discount_amount") or 0)
+            elif change == 1:
+                row["refunded_amount"] = Decimal("2.5")
+            elif change == 2:
+                row["status"] = make.one(("refunded", "cancelled", "completed", "placed"))
+            elif change == 3:
+                row["ordered_at"] = make.moment()
+            elif change == 4:
+                row["user_id"] = make.user()
+            elif change == 5:
+                row["gross_amount"] = make.one(AMOUNTS)
+            else:
+                row["coupon"] = "SPRING"
+            make.rows["orders"].append(row)
 
 
-def _users(make: _Maker) -> Rows:
-    rows: Rows = []
-    for user in make.users:
-        if _chance(make.draw, 3):
-            continue
-        row: dict[str, Any] = {
-            "user_id": user,
-            "email": make.maybe(partial("{}@example.org".format, user)),
-            "phone": make.maybe(lambda: "+33612345678", one_in=3),
-            "interests": make.maybe(lambda: ["garden", "books"]),
-            "created_at": make.maybe(make.moment),
-        }
-        rows.append(row)
-        if _chance(make.draw, 4):
-            known = row["created_at"] or make.moment()
-            rows.append({**row, "email": None, "updated_at": make.maybe(partial(make.later, known))})
-    return rows
-
-
-def _events(make: _Maker) -> Rows:
-    """Runs of events of a user or a device, with gaps around 30 minutes, some of them across midnight."""
-    draw = make.draw
-    rows: Rows = []
-    for _ in _some(draw, 0, make.size):
-        owner = {"anonymous_id": _one(draw, DEVICES)} if _chance(draw, 3) else {"user_id": make.user()}
-        session = _one(draw, SESSIONS)
-        moment = make.moment(RECENT_AGES if _chance(draw, 2) else AGES)
-        for _ in _some(draw, 1, 4):
-            row: dict[str, Any] = {
-                "event_id": f"e{len(rows)}",
-                **owner,
-                "event": _one(draw, EVENT_NAMES) if _chance(draw, 3) else "page",
-                "timestamp": moment,
-                "received_at": make.maybe(partial(make.later, moment)),
-                "session_id": _one(draw, SESSIONS) if _chance(draw, 4) else session,
+def _order_items(make: _Maker) -> None:
+    """Lines of some orders, some of them written anew, and a line without its order."""
+    orders = sorted({row["order_id"] for row in make.rows["orders"]})
+    for order_id in [*orders, f"{make.prefix}nowhere"]:
+        for number in make.some(0, 3):
+            line = {
+                "order_id": order_id,
+                "line_number": number + 1,
+                "product_id": make.product() or f"{make.prefix}p9",
+                "category": make.one(CATEGORIES),
+                "quantity": make.one((1, 2)),
+                "unit_price": Decimal("5"),
             }
-            if "user_id" in row and _chance(draw, 6):
-                row["anonymous_id"] = make.device_of(row["user_id"])
-            if _chance(draw, 6):
+            make.rows["order_items"].append(line)
+            if make.chance(8):
+                again = {**line, "category": make.one(CATEGORIES), "updated_at": make.moment((0, 1, 2))}
+                make.rows["order_items"].append(again)
+
+
+def _products(make: _Maker) -> None:
+    for name in PRODUCTS:
+        if name is None or make.chance(4):
+            continue
+        row = {"product_id": make.prefix + name, "name": name, "category": make.one(CATEGORIES)}
+        make.rows["products"].append(row)
+        for _ in make.some(0, 2) if make.chance(2) else ():
+            again = {**row, "category": make.one(CATEGORIES), "updated_at": make.moment((-1, 0, 1, 7, 30))}
+            make.rows["products"].append(again)
+
+
+def _births(day: date) -> list[date]:
+    """Birth dates at the edges of bands, on leap days, to come, and of too long ago."""
+    births = [date(2000, 2, 29), date(2004, 2, 29), day, day + timedelta(days=1)]
+    for years in (18, 25, 35, 45, 55, 65, 121):
+        birthday = date(day.year - years, day.month, 28 if (day.month, day.day) == (2, 29) else day.day)
+        births += [birthday + timedelta(days=days) for days in (-1, 0, 1)]
+    return births
+
+
+def _profile(make: _Maker, user: str) -> dict[str, Any]:
+    # what users share, they share within their world
+    mails = (f"{user}@example.org", f"{make.prefix}shared@example.org", f"{make.prefix}Shared@Example.org", "no mail")
+    phone = f"+336123{int(''.join(filter(str.isdigit, make.prefix)) or 0):03d}7"
+    return {
+        "email": make.one((None, *mails)),
+        "phone": make.one((None, f"{phone}8", f"{phone}9", "12")),
+        "birth_date": make.one((None, *_births(make.as_of))),
+        "gender": make.one((None, "female", "female", "male", "Female")),
+        "country": make.one((None, "fr", "FR", "de", "Atlantis")),
+        "region": make.one((None, "north", "south")),
+        "city": make.one((None, "Paris", "Lyon", "other", "Berlin", "Nice", "Brest", "Metz")),
+        "income_band": make.one((None, "low", "high")),
+        "education": make.one((None, "school", "unknown")),
+        "interests": make.one((None, [], ["garden", "books"], ["tools", "tools"], ["books"], ["chess", "books"])),
+        "values": make.one((None, ["green"], ["cheap", "green"], ["fair"])),
+    }
+
+
+def _users(make: _Maker) -> None:
+    for user in make.users:
+        if make.chance(5):
+            continue
+        row = {"user_id": user, **_profile(make, user), "created_at": make.maybe(make.moment)}
+        make.rows["users"].append(row)
+        for _ in make.some(1, 2) if make.chance(3) else ():
+            known = row["created_at"] or make.moment()
+            changed = {name: value for name, value in _profile(make, user).items() if make.chance(3)}
+            changed["updated_at"] = make.maybe(lambda at=known: make.later(at), one_in=4)  # type: ignore[misc]
+            make.rows["users"].append({**row, **changed})
+
+
+def _random_events(make: _Maker) -> None:
+    """Runs of events of a user or a device, with gaps around 30 minutes, some of them across midnight."""
+    for _ in make.some(0, make.size):
+        owner = {"user_id": None, "anonymous_id": make.device()} if make.chance(3) else {"user_id": make.user()}
+        session = make.one(SESSIONS)
+        moment = make.moment(RECENT_AGES if make.chance(2) else AGES)
+        for _ in make.some(1, 4):
+            name = make.one(EVENT_NAMES) if make.chance(2) else "page"
+            row = make.add_event(owner["user_id"] or "", name, moment, **owner)
+            row["received_at"] = make.maybe(lambda at=moment: make.later(at))  # type: ignore[misc]
+            row["session_id"] = make.one(SESSIONS) if make.chance(4) else session
+            if owner["user_id"] is not None and make.chance(6):
+                row["anonymous_id"] = make.device_of(owner["user_id"])
+            if make.chance(6):
                 row["properties"] = '{"b":1,"a":"é"}'
-            rows.append(row)
-            moment += timedelta(seconds=_one(draw, GAPS))
-    return rows if make.has_erasures else rows + _other_contents(make, rows, partial(_changed_event, make))
+            moment += timedelta(seconds=make.one(GAPS))
 
 
 def _changed_event(make: _Maker, row: Row) -> dict[str, Any]:
     """What another row under the same event_id says instead."""
-    change = make.draw(st.integers(0, 2))
+    change = make.random.randrange(3)
     if change == 0:
         return {"category": "books"}
     return {"user_id": make.user()} if change == 1 else {"timestamp": make.later(row["timestamp"])}
 
 
-def _other_contents(make: _Maker, rows: Rows, change: Callable[[Row], dict[str, Any]]) -> Rows:
+def _other_contents(make: _Maker, dataset: str, change: Callable[[Row], dict[str, Any]]) -> None:
     """Rows under ids that are taken, with other content; updated_at and received_at decide which wins."""
-    others: Rows = []
-    for _ in _some(make.draw, 0, 2) if rows else ():
-        row = _one(make.draw, rows)
+    rows = make.rows[dataset]
+    for _ in make.some(0, 2) if rows else ():
+        row = make.one(rows)
         other = {**row, **change(row), "updated_at": make.maybe(lambda: make.moment((0, 1)), one_in=3)}
         if row.get("received_at") is not None:
             # The landing contract refuses an event from more than a day after its receipt.
             other["received_at"] = make.later(max(row["received_at"], other["timestamp"]))
-        others.append(other)
-    return others
+        rows.append(other)
 
 
-def _identities(make: _Maker, moments: Sequence[datetime]) -> Rows:
+def _identities(make: _Maker) -> None:
     """Links at, before and after events of the world, without a time, and to several users of one device."""
-    rows: Rows = []
-    for _ in _some(make.draw, 0, 3):
-        device = _one(make.draw, DEVICES)
+    moments = [row["timestamp"] for row in make.rows["events"]]
+    for _ in make.some(0, 3):
+        device = make.device()
         row: dict[str, Any] = {"anonymous_id": device, "user_id": make.user_of(device)}
-        if not _chance(make.draw, 5):
-            near = moments and not _chance(make.draw, 3)
-            row["linked_at"] = make.later(_one(make.draw, moments)) if near else make.moment(RECENT_AGES)
-        rows.append(row)
-    return rows
+        if not make.chance(5):
+            near = moments and not make.chance(3)
+            row["linked_at"] = make.later(make.one(moments)) if near else make.moment(RECENT_AGES)
+        make.rows["identities"].append(row)
 
 
-def _messages(make: _Maker) -> tuple[Rows, Rows]:
-    draw = make.draw
-    messages: Rows = []
-    events: Rows = []
-    for number in _some(draw, 0, make.size):
-        sent_at = make.moment()
-        message: dict[str, Any] = {
-            "message_id": f"m{number}",
-            "user_id": make.user(),
-            "channel": _one(draw, CHANNEL_NAMES),
-            "campaign_id": make.maybe(lambda: "spring"),
-            "message_class": _one(draw, (None, "marketing", "marketing", "transactional", "service")),
-            "sent_at": sent_at,
-        }
-        messages.append(message)
-        for _ in _some(draw, 0, 3):
-            name = _one(draw, _MESSAGE_EVENTS)
-            events.append(
-                {
-                    "event_id": f"x{len(events)}",
-                    "message_id": message["message_id"],
-                    "event": name,
-                    "occurred_at": sent_at + timedelta(seconds=_one(draw, DELAYS)),
-                    "is_machine": _one(draw, (None, True, False)) if name == "clicked" else None,
-                    "is_machine_open": _one(draw, (None, True, False)) if name == "opened" else None,
-                    "bounce_type": _one(draw, (None, "soft", "soft", "hard")) if name == "bounced" else None,
-                }
+def _random_messages(make: _Maker) -> None:
+    for _ in make.some(0, make.size):
+        message = make.add_message(
+            make.user(),
+            make.moment(),
+            campaign_id=make.maybe(lambda: "spring"),
+            message_class=make.one((None, "marketing", "marketing", "transactional", "service")),
+        )
+        for _ in make.some(0, 3):
+            name = make.one(_MESSAGE_EVENTS)
+            make.add_message_event(
+                message,
+                name,
+                message["sent_at"] + timedelta(seconds=make.one(DELAYS)),
+                is_machine=make.one((None, True, False)) if name == "clicked" else None,
+                is_machine_open=make.one((None, True, False)) if name == "opened" else None,
+                bounce_type=make.one((None, "soft", "soft", "hard")) if name == "bounced" else None,
             )
-    if _chance(draw, 4):
-        late = {"message_id": "nowhere", "event": "opened", "occurred_at": make.moment()}
-        events.append({"event_id": f"x{len(events)}", **late})
-    if not make.has_erasures:
-        messages += _other_contents(make, messages, lambda row: {"channel": _one(draw, CHANNEL_NAMES)})
-    events += _other_contents(make, events, lambda row: {"event": "opened", "is_machine_open": None})
-    return messages, events
+    if make.chance(4):
+        make.add_message_event({"message_id": f"{make.prefix}nowhere"}, "opened", make.moment())
 
 
 _MESSAGE_EVENTS = (
-    "delivered", "opened", "clicked", "bounced", "bounced", "read", "replied", "failed", "complained",
-    "unsubscribed",
+    "delivered", "delivered", "opened", "opened", "clicked", "bounced", "bounced", "read", "replied", "failed",
+    "complained", "unsubscribed",
 )  # fmt: skip
 
 
-def _consents(make: _Maker) -> Rows:
-    rows: Rows = []
-    for _ in _some(make.draw, 0, 4):
-        row: dict[str, Any] = {
-            "user_id": make.user(),
-            "channel": _one(make.draw, CHANNEL_NAMES),
-            "status": _one(make.draw, ("withdrawn", "granted")),
-            "occurred_at": make.moment(),
+def _consents(make: _Maker) -> None:
+    rows = make.rows["consents"]
+    for user in make.users:
+        for _ in make.some(0, 3):
+            row: dict[str, Any] = {
+                "user_id": user,
+                "channel": make.one(CHANNEL_NAMES),
+                "status": make.one(("withdrawn", "granted", "granted")),
+                "occurred_at": make.moment((0, 7, 14, 15, 31, 90, 400, -1)),
+            }
+            rows.append(row)
+            if make.chance(6):
+                rows.append({**row, "source": "centre", "updated_at": make.later(row["occurred_at"])})
+
+
+def _addresses(make: _Maker) -> None:
+    """At most one address a user and channel, in any number of versions; two users may share one."""
+    for user in make.users:
+        for channel in ("push", "web_push", "telegram"):
+            if make.chance(2):
+                continue
+            address, updated_at = make.one((f"{user}-token", f"{make.prefix}token")), make.moment()
+            for _ in make.some(1, 2):
+                row = {"user_id": user, "channel": channel, "address": address, "updated_at": updated_at}
+                make.rows["addresses"].append({**row, "status": make.one((None, "active", "active", "invalid"))})
+                updated_at = make.later(updated_at)
+
+
+def _habit(make: _Maker, user: str) -> None:
+    """Visits at a steady gap that ended a while ago."""
+    gap, age = make.one((1, 1, 2, 3, 7, 14, 30)), make.one((0, 1, 2, 3, 4, 6, 14, 15, 28, 30, 31))
+    for number in make.some(2, 6):
+        at = make.moment((age + gap * number,))
+        make.add_event(user, make.one(("page", "page", "Product Viewed")), at)
+
+
+def _session_of_today(make: _Maker, user: str) -> None:
+    """Things begun on the date, taken out again or bought."""
+    moments = [make.moment((0,)) for _ in range(3)]
+    names = ("Products Searched", "Product Viewed", "Product Added", "Product Removed", "Checkout Started")
+    product = make.product()
+    for _ in make.some(1, 4):
+        row = make.add_event(user, make.one(names), make.one(moments))
+        if "product_id" in row and make.chance(2):
+            row["product_id"] = product
+    if make.chance(3):
+        make.add_event(user, "Order Completed", make.one(moments))
+    if make.chance(3):
+        make.add_order(user, make.one(moments))
+
+
+def _lead(make: _Maker, user: str) -> None:
+    """Signals whose scores lie at and around the thresholds, some before and some after an order."""
+    if make.chance(3):
+        for age in (0, 3, make.one((5, 6, 7))):
+            make.add_event(user, "Product Viewed", make.moment((age,)))
+    ages: tuple[int, ...] = make.one(((0,), (0, 1, 2, 6), (4, 5, 6, 7), (28, 29, 30), (7, 14)))
+    name = make.one(("Product Viewed", "Product Added", "Checkout Started"))
+    rows = [make.add_event(user, make.one((name, name, "page")), make.moment(ages)) for _ in make.some(1, 4)]
+    if make.chance(3):
+        make.add_order(user, make.one(rows)["timestamp"])
+
+
+def _interest(make: _Maker, user: str) -> None:
+    """Signals of one or two categories, near the window's edge."""
+    categories = make.one((("books",), ("books", "garden"), ("books", "garden", "tools")))
+    ages = make.one(((0, 1, 7), (88, 89, 90)))
+    for _ in make.some(2, 5):
+        name = make.one(("Product Viewed", "Product List Viewed", "Product Added"))
+        make.add_event(user, name, make.moment(ages), category=make.one(categories))
+
+
+def _buyer(make: _Maker, user: str) -> None:
+    """Orders on both sides of the thresholds."""
+    ages = make.one(((0, 7, 8), (29, 30, 31), (89, 90, 91), (179, 180, 181), (363, 364, 365, 366)))
+    for _ in make.some(1, 5):
+        make.add_order(user, make.moment((*ages, make.one(ages))), currency=make.one(CURRENCIES))
+
+
+def _subscriber(make: _Maker, user: str) -> None:
+    """A subscription that may be about to end, and visits that fall or don't."""
+
+    def content() -> dict[str, Any]:
+        return {
+            "renews_at": make.maybe(lambda: make.moment((1, 0, 0, -29, -30, -31, -59, -60, -61)), one_in=8),
+            "auto_renew": make.one((None, True, True, False)),
+            "cancel_requested_at": make.one((None, None, make.moment((-1, 0, 0, 1)))),
+            "ended_at": make.one((None, None, None, make.moment((-1, 0, 0, 1)))),
         }
-        rows.append(row)
-        if _chance(make.draw, 4):
-            rows.append({**row, "source": "centre", "updated_at": make.later(row["occurred_at"])})
-    return rows
+
+    started_at = make.moment((-1, 0, 1, 30, 30, 400))
+    row = make.add("subscriptions", "c", {"user_id": user, "started_at": started_at, **content()})
+    if make.chance(3):
+        again = {**row, **content(), "updated_at": make.later(started_at)}
+        make.rows["subscriptions"].append(again)
+    if make.chance(2):
+        for age in (28, 40, 55, make.one((27, 28, 55, 56)))[make.one((0, 0, 0, 1)) :]:
+            make.add_event(user, "page", make.moment((age,)))
+        for age in make.random.sample((0, 13, 27), make.one((0, 2, 2, 3))):
+            make.add_event(user, "page", make.moment((age,)))
 
 
-def _addresses(make: _Maker) -> Rows:
-    return [
-        {
-            "user_id": make.user(),
-            "channel": _one(make.draw, ("push", "web_push", "telegram")),
-            "address": f"token{draw_number}",
-            "status": _one(make.draw, (None, "active", "invalid")),
-            "updated_at": make.moment(),
-        }
-        for draw_number in _some(make.draw, 0, 3)
-    ]
+def _contacted(make: _Maker, user: str) -> None:
+    """About as many messages as make somebody tired, and perhaps an answer at, before or after one of them."""
+    channels = make.one((("email",), ("email", "push"), ("email", "sms", "in_app")))
+    ages = make.one((CONTACT_AGES, CONTACT_AGES, (0, 1, 6, 7), (31, 59, 60)))
+    number = make.one((4, 5, 6, 9, 10, 10, 11, 12))
+    messages = [make.add_message(user, make.moment(ages), channel=make.one(channels)) for _ in range(number)]
+    if make.chance(2):
+        oldest = min(messages, key=lambda message: message["sent_at"])
+        asked = make.one((oldest, make.one(messages)))
+        at = asked["sent_at"] + timedelta(seconds=make.one((0, 0, 1, 3_600)))
+        answer = make.random.randrange(3)
+        if answer == 0:
+            name = make.one(("read", "opened", "replied", "clicked", "complained", "unsubscribed"))
+            make.add_message_event(make.one(messages), name, max(at, asked["sent_at"]))
+        elif answer == 1:
+            make.add_event(user, "page", at)
+        else:
+            make.add_order(user, at)
+    if make.chance(3):
+        at = make.moment((29, 30, 58, 59, 59, 60))
+        old = make.add_message(user, at, channel=make.one(channels))
+        make.add_message_event(old, make.one(("opened", "clicked", "replied")), at + timedelta(seconds=1))
+    if make.chance(4):
+        make.add_message_event(make.one(messages), "bounced", messages[-1]["sent_at"], bounce_type="hard")
 
 
-def _rates(make: _Maker) -> list[ExchangeRate]:
-    """Rates for USD and GBP that begin at dates of the thresholds; none before, and never one for XXX."""
-    return [
-        ExchangeRate(currency, make.as_of - timedelta(days=age), Decimal(_one(make.draw, RATES)))
+def _sleeper(make: _Maker, user: str) -> None:
+    """Visits long ago, and a reaction to a message just now."""
+    for age in (40, make.one((31, 30, 32))):
+        make.add_event(user, "page", make.moment((age,)))
+    message = make.add_message(user, make.moment((7, 8, 9)))
+    make.add_message_event(message, make.one(("read", "opened", "clicked")), make.moment((0, 5, 6, 7)))
+
+
+def _friend(make: _Maker, user: str) -> None:
+    """Consent on most channels, and perhaps a no to one of them."""
+    for channel in sorted({*CHANNEL_NAMES, "whatsapp"}):
+        if not make.chance(4):
+            row = {"user_id": user, "channel": channel, "occurred_at": make.moment((13, 14, 15, 90))}
+            make.rows["consents"].append({**row, "status": "granted"})
+            if make.chance(8):
+                make.rows["consents"].append({**row, "status": "withdrawn"})
+    if make.chance(2):
+        message = make.add_message(user, make.moment((1, 2, 14, 15, 91)))
+        name = make.one(("complained", "unsubscribed", "bounced", "bounced"))
+        kind = "hard" if name == "bounced" else None
+        at = make.later(message["sent_at"])
+        make.add_message_event(message, name, at, bounce_type=kind)
+        if make.chance(2):
+            row = {"user_id": user, "channel": message["channel"], "status": "granted"}
+            make.rows["consents"].append({**row, "occurred_at": at + timedelta(seconds=make.one((0, 0, 1)))})
+    if make.chance(3):
+        row = {"user_id": user, "event": "Application Uninstalled"}
+        make.add("events", "e", {**row, "timestamp": make.moment((0, 1, 7, 30, -1))}, "event_id")
+
+
+_STORIES = (
+    _habit, _session_of_today, _lead, _interest, _buyer, _subscriber, _subscriber, _contacted, _contacted,
+    _sleeper, _friend, _friend,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The rows of some seeds."""
+
+    exchange_rates: tuple[ExchangeRate, ...]
+    contact_policy: tuple[PolicyRow, ...]
+    declared_order: Mapping[str, Sequence[str]]
+
+
+def make_policy(chooser: random.Random, as_of: date) -> Policy:
+    """Rates that begin at dates of the thresholds, and none for XXX; caps that are easily reached, some of 0."""
+    rates = [
+        ExchangeRate(currency, as_of - timedelta(days=age), Decimal(chooser.choice(RATES)))
         for currency in ("USD", "GBP")
-        for age in {_one(make.draw, (400, 90, 30)), _one(make.draw, (400, 31, 7))}
+        for age in sorted({chooser.choice((400, 90, 30)), chooser.choice((400, 31, 7))})
     ]
+    caps = {}
+    for _ in range(chooser.randint(0, 7)):
+        segment = "*" if chooser.random() < 0.5 else chooser.choice(POLICY_SEGMENTS)
+        key = (segment, chooser.choice(("all", "all", *CHANNEL_NAMES)), chooser.choice((1, 7, 7, 30)))
+        caps[key] = PolicyRow(*key, chooser.choice((0, 1, 2, 3, 4, 5, 6)))
+    order = {
+        "interest": chooser.choice(((), ("garden", "books"), ("tools", "books", "garden"))),
+        "value": chooser.choice(((), ("fair", "green"))),
+    }
+    return Policy(tuple(rates), tuple(caps.values()), order)
 
 
-@st.composite
-def cases(
-    draw: Draw,
+def make_case(
+    seed: int,
     *,
-    orders: bool = True,
-    events: bool = True,
-    messages: bool = True,
     erasures: bool = False,
     settings: bool = True,
     time_zone: str | None = None,
+    as_of: date | None = None,
+    policy: Policy | None = None,
+    prefix: str = "",
     size: int = 8,
 ) -> Case:
-    """A world and an as_of.
+    """The world and as_of of a seed.
 
     Without ``settings`` the world keeps the defaults, but for the time zone (drawn, unless one is given).
-    ``size`` is the most orders (without their versions), runs of events and messages.
+    ``size`` is the most orders, runs of events and messages at random; beside these users live some stories each.
+    ``prefix`` begins every id. One world in three lacks some datasets.
     """
-    zone = time_zone or _one(draw, TIME_ZONES)
-    as_of = _one(draw, DATES)
-    users = tuple(f"u{number}" for number in range(1, draw(st.integers(1, 8)) + 1))
-    make = _Maker(draw, ZoneInfo(zone), as_of, users, size, erasures)
-    rows: dict[str, Any] = {"users": _users(make)}
-    if orders:
-        rows["orders"] = _orders(make)
-    if events:
-        rows["events"] = _events(make)
-        rows["identities"] = _identities(make, [row["timestamp"] for row in rows["events"]])
-    if messages:
-        rows["messages"], rows["message_events"] = _messages(make)
-        rows["consents"] = _consents(make)
-        rows["addresses"] = _addresses(make)
+    chooser = random.Random(seed)
+    zone = time_zone or chooser.choice(TIME_ZONES)
+    as_of = as_of or chooser.choice(DATES)
+    policy = policy or make_policy(chooser, as_of)
+    users = tuple(f"{prefix}u{number}" for number in range(1, chooser.randint(1, 8) + 1))
+    make = _Maker(chooser, ZoneInfo(zone), as_of, users, prefix, size, erasures)
+    for user in users:
+        for _ in make.some(0, 3):
+            make.one(_STORIES)(make, user)
+    _random_events(make)
+    _random_messages(make)
+    _random_orders(make)
+    _users(make)
+    _products(make)
+    _order_versions(make)
+    _order_items(make)
+    _identities(make)
+    _consents(make)
+    _addresses(make)
     if erasures:
-        rows["erasures"] = [{"user_id": make.user(), "requested_at": make.moment()} for _ in _some(draw, 0, 2)]
-    world = World(**rows, time_zone=zone, exchange_rates=_rates(make) if orders else ())
+        requests = [{"user_id": make.user(), "requested_at": make.moment()} for _ in make.some(0, 2)]
+        make.rows["erasures"] = requests
+    else:
+        _other_contents(make, "events", lambda row: _changed_event(make, row))
+        _other_contents(make, "messages", lambda row: {"channel": make.one(CHANNEL_NAMES)})
+    _other_contents(make, "message_events", lambda row: {"event": "opened", "is_machine_open": None})
+    if make.chance(3):
+        for dataset in chooser.sample(sorted(set(DATASETS) - {"erasures"}), make.one((1, 2, 4, 11))):
+            make.rows[dataset] = []
+    rows: dict[str, Any] = make.rows
+    world = World(
+        **rows,
+        time_zone=zone,
+        exchange_rates=policy.exchange_rates,
+        contact_policy=policy.contact_policy,
+        declared_order=policy.declared_order,
+    )
     if settings:
         world = replace(
             world,
-            cut_policy=_one(draw, ("monthly", "daily")),
-            min_cut_population=_one(draw, (1, 3, 100)),
-            max_users_per_device=_one(draw, (1, 1, 2)),
-            link_back_days=_one(draw, (None, None, 0, 1, 30)),
+            rfm_cut_policy=make.one(("monthly", "daily")),
+            rfm_min_cut_population=make.one((1, 3, 100)),
+            max_users_per_device=make.one((1, 1, 2)),
+            link_back_days=make.one((None, None, 0, 1, 30)),
+            declared_min_users=make.one((1, 2, 20)),
+            family_max_segments=make.one((2, 4, 30)),
         )
     return Case(world, as_of)
 
 
-def worlds(**parts: Any) -> st.SearchStrategy[World]:
-    """Worlds without a date; ``parts`` as for ``cases``."""
-    return cases(**parts).map(lambda case: case.world)
-
-
-def other_dates(case: Case) -> st.SearchStrategy[date]:
-    """Dates around the case's own, on both sides, and around its thresholds."""
-    return st.sampled_from(AGES).map(lambda age: case.as_of - timedelta(days=age))
-
-
-@st.composite
-def batches(draw: Draw, world: World) -> list[Batch]:
-    """The rows of the world in 1 to 4 deliveries, in any order, some of them repeated in any of them."""
-    number = draw(st.integers(1, 4))
-    chooser = random.Random(draw(st.integers(0, 2**32 - 1)))
+def make_batches(chooser: random.Random, world: World, number: int) -> list[Batch]:
+    """The rows of the world in so many deliveries, in any order, some of them repeated in any of them."""
     rows = [(dataset, row) for dataset in DATASETS for row in world.rows(dataset)]
     if rows:
-        rows += chooser.choices(rows, k=chooser.randint(0, len(rows) // 2))
+        rows += chooser.choices(rows, k=chooser.randint(0, len(rows) // 4))
     chooser.shuffle(rows)
     deliveries: list[Batch] = [{} for _ in range(number)]
     for dataset, row in rows:
         chooser.choice(deliveries).setdefault(dataset, []).append(row)
     return deliveries
+
+
+def cases(**parts: Any) -> st.SearchStrategy[Case]:
+    """Worlds with a date; ``parts`` as for ``make_case``."""
+    return st.integers(0, 2**32 - 1).map(lambda seed: make_case(seed, **parts))
+
+
+def batches(world: World) -> st.SearchStrategy[list[Batch]]:
+    """The rows of the world in 1 to 4 deliveries."""
+    return st.tuples(st.integers(0, 2**32 - 1), st.integers(1, 4)).map(
+        lambda drawn: make_batches(random.Random(drawn[0]), world, drawn[1])
+    )
 
 
 def whole(world: World) -> Batch:

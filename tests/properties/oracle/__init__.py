@@ -5,58 +5,136 @@ Every function takes a world and a date. Rows that an erasure drops are dropped 
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 
+from . import addresses as _addresses
+from . import buying as _buying
 from . import contacts as _contacts
+from . import declared as _declared
+from . import engagement as _engagement
+from . import intent as _intent
+from . import message_engagement as _message_engagement
+from . import policy as _policy
 from . import pressure as _pressure
 from . import rfm as _rfm
-from .buyer_recency import buyer_recency_segment
-from .engagement import engagement_segment
+from . import subscriptions as _subscriptions
+from . import value as _value
+from .as_of import AsOf
 from .erasure import without_erased
-from .known import known_users
-from .orders import orders_by_user
-from .visits import visits_by_user
-from .world import CHANNELS, TAXONOMY, Channel, EventMeaning, ExchangeRate, Row, World
+from .identity import events_by
+from .world import AGE_BANDS, CHANNELS, TAXONOMY, Channel, EventMeaning, ExchangeRate, PolicyRow, Row, World
 
 __all__ = [
+    "AGE_BANDS",
     "CHANNELS",
+    "FAMILIES",
     "TAXONOMY",
     "Channel",
     "EventMeaning",
     "ExchangeRate",
+    "PolicyRow",
     "Row",
     "World",
-    "buyer_recency_as_of",
     "contact_pressure_as_of",
     "contact_pressure_by_channel_as_of",
     "contacts_as_of",
     "cut_points",
-    "engagement_as_of",
+    "families_as_of",
+    "family_as_of",
+    "folded_families_as_of",
+    "previous_cut_points",
+    "recut_segments_as_of",
     "rfm_as_of",
-    "rfm_segments_as_of",
     "rfm_stability_as_of",
+    "unmapped_events_as_of",
     "users_as_of",
 ]
+
+#: What a family says of each known user: the segment, or a row with the segment and what stands beside it.
+Family = Mapping[str, str] | Mapping[str, dict[str, object]]
+
+FAMILIES: dict[str, Callable[[AsOf], Family]] = {
+    "engagement": _engagement.engagement,
+    "engagement_outlook": _engagement.engagement_outlook,
+    "rfm": lambda now: _value.rfm(now, _value.current_cuts(now)),
+    "lifecycle": _buying.lifecycle,
+    "purchase_stage": _intent.purchase_stage,
+    "lead_temperature": _intent.lead_temperature,
+    "value_tier": lambda now: _value.value_tier(now, _value.current_cuts(now)),
+    "loyalty_basket": lambda now: _value.loyalty_basket(now, _value.current_cuts(now)),
+    "buyer_recency": _buying.buyer_recency,
+    "post_purchase": _buying.post_purchase,
+    "category_affinity": _intent.category_affinity,
+    "abandonment": _intent.abandonment,
+    "subscription": _subscriptions.subscription,
+    "message_engagement": _message_engagement.message_engagement,
+    "reachability": _addresses.reachability,
+    "pressure_status": _policy.pressure_status,
+    "age_band": _declared.age_band,
+    "gender": lambda now: _declared.plain(now, "gender"),
+    "country": lambda now: _declared.plain(now, "country"),
+    "region": lambda now: _declared.plain(now, "region"),
+    "city": lambda now: _declared.plain(now, "city"),
+    "income_band": lambda now: _declared.plain(now, "income_band"),
+    "education": lambda now: _declared.plain(now, "education"),
+    "interest": lambda now: _declared.listed(now, "interest"),
+    "value": lambda now: _declared.listed(now, "value"),
+}
+
+
+def _at(world: World, day: date) -> AsOf:
+    return AsOf(without_erased(world), day)
 
 
 def users_as_of(world: World, day: date) -> set[str]:
     """The known users."""
-    return known_users(without_erased(world), day)
+    return set(_at(world, day).users)
 
 
-def engagement_as_of(world: World, day: date) -> dict[str, str]:
-    """The engagement segment of every known user."""
-    world = without_erased(world)
-    visits = visits_by_user(world, day)
-    return {user: engagement_segment(world, visits.get(user), day) for user in known_users(world, day)}
+def families_as_of(world: World, day: date) -> dict[str, dict[str, dict[str, object]]]:
+    """By family and known user the segment, not folded, and what stands beside it."""
+    now = _at(world, day)
+    return {
+        name: {user: {"segment": row} if isinstance(row, str) else row for user, row in family(now).items()}
+        for name, family in FAMILIES.items()
+    }
 
 
-def buyer_recency_as_of(world: World, day: date) -> dict[str, str]:
-    """The buyer_recency segment of every known user."""
-    world = without_erased(world)
-    orders = orders_by_user(world, day)
-    return {user: buyer_recency_segment(orders.get(user, []), day) for user in known_users(world, day)}
+def family_as_of(world: World, day: date, family: str) -> dict[str, str]:
+    """The segment of every known user in one family."""
+    rows = FAMILIES[family](_at(world, day))
+    return {user: row if isinstance(row, str) else str(row["segment"]) for user, row in rows.items()}
+
+
+def folded_families_as_of(
+    world: World, families: Mapping[str, Mapping[str, Mapping[str, object]]]
+) -> dict[str, dict[str, str]]:
+    """The published families as user_360 shows them, from what ``families_as_of`` gave."""
+    return {
+        name: _declared.folded(world, name, {user: str(row["segment"]) for user, row in rows.items()})
+        for name, rows in families.items()
+        if name not in world.unpublished_families
+    }
+
+
+def recut_segments_as_of(world: World, day: date) -> dict[str, dict[str, object]]:
+    """Where the previous cut points would put users whom they put elsewhere."""
+    return _value.recut_segments(_at(world, day))
+
+
+def previous_cut_points(world: World, day: date) -> _rfm.CutPoints | None:
+    """The cut points before the last change of them; fixed ones don't change."""
+    cuts = _value.previous_cuts(_at(world, day))
+    return None if cuts is None else cuts.scores
+
+
+def unmapped_events_as_of(world: World, day: date) -> dict[str, int]:
+    """How many events of each name that the taxonomy lacks."""
+    names = [event["event"] for event in events_by(without_erased(world), day)]
+    return dict(Counter(name for name in names if name not in world.taxonomy))
 
 
 def cut_points(world: World, day: date) -> _rfm.CutPoints:
@@ -67,13 +145,6 @@ def cut_points(world: World, day: date) -> _rfm.CutPoints:
 def rfm_as_of(world: World, day: date) -> dict[str, dict[str, object]]:
     """The RFM row of every user with an order ever."""
     return _rfm.rfm(without_erased(world), day)
-
-
-def rfm_segments_as_of(world: World, day: date) -> dict[str, str]:
-    """The rfm segment of every known user; ``no_orders`` without a row in rfm."""
-    world = without_erased(world)
-    rows = _rfm.rfm(world, day)
-    return {u: str(rows[u]["segment"]) if u in rows else "no_orders" for u in known_users(world, day)}
 
 
 def rfm_stability_as_of(world: World, day: date) -> dict[str, dict[str, object]]:

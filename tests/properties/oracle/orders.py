@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 
@@ -18,6 +18,7 @@ class Order:
 
     order_id: str
     user_id: str
+    ordered_at: datetime
     day: date
     net: Decimal | None
 
@@ -52,7 +53,13 @@ def net_value(world: World, row: Row) -> Decimal | None:
 def orders_as_of(world: World, day: date) -> list[Order]:
     """Every order dated by the end of ``day``, as it was known then."""
     return [
-        Order(row["order_id"], row["user_id"], world.date_of(row["ordered_at"]), net_value(world, row))
+        Order(
+            row["order_id"],
+            row["user_id"],
+            row["ordered_at"],
+            world.date_of(row["ordered_at"]),
+            net_value(world, row),
+        )
         for row in versions_as_of(world, "orders", day)
         if is_order(row) and world.is_by(row["ordered_at"], day)
     ]

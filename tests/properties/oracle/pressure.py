@@ -7,6 +7,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 
+from .addresses import usable_addresses
+from .as_of import AsOf
 from .contacts import Contact, contacts, is_hard_bounce, is_reaction, message_events_by
 from .identity import credited_events
 from .known import known_users
@@ -90,18 +92,6 @@ def negative_signals(world: World, messages: dict[str, Contact], day: date) -> l
     return signals
 
 
-def addressed_channels(world: World, day: date) -> dict[str, set[str]]:
-    """The channels on which each user has an address row, or an address of its own row in users."""
-    channels: dict[str, set[str]] = {}
-    for row in versions_as_of(world, "addresses", day):
-        channels.setdefault(row["user_id"], set()).add(row["channel"])
-    for row in versions_as_of(world, "users", day):
-        kinds = {kind for kind in ("email", "phone") if row.get(kind)}
-        own = {name for name, channel in world.channels.items() if channel.address_kind in kinds}
-        channels.setdefault(row["user_id"], set()).update(own)
-    return channels
-
-
 def contact_pressure(world: World, day: date) -> dict[str, dict[str, int | Decimal | None]]:
     """A row for each known user."""
     messages = contacts(world, day)
@@ -117,17 +107,18 @@ def contact_pressure(world: World, day: date) -> dict[str, dict[str, int | Decim
 
 
 def contact_pressure_by_channel(world: World, day: date) -> dict[tuple[str, str], dict[str, int | Decimal | None]]:
-    """A row for each known user and channel with an address or a contact in 90 days."""
+    """A row for each known user and channel with a usable address or a contact in 90 days."""
     messages = contacts(world, day)
     reactions = latest_reactions(world, messages, day)
     signals = negative_signals(world, messages, day)
-    addressed = addressed_channels(world, day)
+    addresses = usable_addresses(AsOf(world, day))
     rows = {}
     for user in known_users(world, day):
-        for name, channel in world.channels.items():
+        for name in world.channels:
             own = [c for c in messages.values() if (c.user_id, c.channel) == (user, name)]
-            has_address = channel.address_kind == "user_id" or name in addressed.get(user, ())
-            if not has_address and not any(c.is_contact and _within(day, c.contact_date, 90) for c in own):
+            if (user, name) not in addresses and not any(
+                c.is_contact and _within(day, c.contact_date, 90) for c in own
+            ):
                 continue
             rows[user, name] = measures(world, own, reactions.get(user), day)
             for kind in ("unsubscribes", "complaints", "push_offs", "hard_bounces"):

@@ -68,24 +68,28 @@ def buyers_in_window(world: World, day: date) -> dict[str, dict[str, Decimal]]:
 
 def cut_date(world: World, day: date) -> date:
     """The date that the policy computes the cut points as of."""
-    return day.replace(day=1) - timedelta(days=1) if world.cut_policy == "monthly" else day
+    return day.replace(day=1) - timedelta(days=1) if world.rfm_cut_policy == "monthly" else day
 
 
-def cut_points(world: World, day: date) -> CutPoints:
-    """The cut points that ``day`` is scored with; without any buyer in the window there are none."""
-    if world.cut_policy == "fixed":
-        return CutPoints({m: tuple(rounded(cut, 6) for cut in world.fixed_cuts[m]) for m in MEASURES}, None)
-    computed = cut_date(world, day)
-    buyers = buyers_in_window(world, computed)
-    if len(buyers) < world.min_cut_population:
-        computed = day
-        buyers = buyers_in_window(world, computed)
+def cut_points_of(world: World, day: date) -> CutPoints:
+    """The cut points over the buyers as of ``day``; without any in the window there are none."""
+    buyers = buyers_in_window(world, day)
     if not buyers:
-        return CutPoints(dict.fromkeys(MEASURES, ()), computed)
+        return CutPoints(dict.fromkeys(MEASURES, ()), day)
     cuts = {
         m: tuple(quantile([row[m] for row in buyers.values()], Fraction(k, 5)) for k in (1, 2, 3, 4)) for m in MEASURES
     }
-    return CutPoints(cuts, computed)
+    return CutPoints(cuts, day)
+
+
+def cut_points(world: World, day: date) -> CutPoints:
+    """The cut points that ``day`` is scored with."""
+    if world.rfm_cut_policy == "fixed":
+        return CutPoints({m: tuple(rounded(cut, 6) for cut in world.fixed_cuts[m]) for m in MEASURES}, None)
+    computed = cut_date(world, day)
+    if len(buyers_in_window(world, computed)) < world.rfm_min_cut_population:
+        computed = day
+    return cut_points_of(world, computed)
 
 
 def score(measure: str, value: Decimal, cuts: Sequence[Decimal]) -> int:

@@ -72,6 +72,9 @@ def best_duplicate(dataset: str, rows: Iterable[Row]) -> Row:
 
     A row without updated_at loses against one that has it; a row without received_at likewise.
     """
+    rows = list(rows)
+    if len(rows) == 1:
+        return rows[0]
 
     def rank(row: Row) -> tuple[float, float, str]:
         updated, received = row.get("updated_at"), row.get("received_at")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 Row = Mapping[str, Any]
@@ -23,6 +23,9 @@ class EventMeaning:
 
     event_class: str
     is_visit: bool
+    intent_weight: Decimal = Decimal(0)
+    interest_weight: Decimal = Decimal(0)
+    awareness_stage: str = "unaware"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,9 @@ class Channel:
     address_kind: str
     weight: Decimal
     counts: bool = True
+    reports_reactions: bool = True
+    needs_consent: bool = True
+    invalidated_by_uninstall: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,28 +49,55 @@ class ExchangeRate:
     rate: Decimal
 
 
+class PolicyRow(NamedTuple):
+    """One cap: at most so many contacts in a window of days; ``*`` is every segment, ``all`` every channel."""
+
+    policy_segment: str
+    channel: str
+    window_days: int
+    max_contacts: int
+
+
+def _meaning(name: str, is_visit: bool, intent: str, interest: int, stage: str) -> EventMeaning:
+    return EventMeaning(name, is_visit, Decimal(intent), Decimal(interest), stage)
+
+
 TAXONOMY: dict[str, EventMeaning] = {
-    "page": EventMeaning("content", True),
-    "screen": EventMeaning("content", True),
-    "Product Viewed": EventMeaning("product_view", True),
-    "Product Added": EventMeaning("cart_add", True),
-    "Order Completed": EventMeaning("purchase", True),
-    "Application Opened": EventMeaning("visit", True),
-    "Application Installed": EventMeaning("install", False),
-    "Application Uninstalled": EventMeaning("uninstall", False),
+    "page": _meaning("content", True, "0.1", 0, "problem_aware"),
+    "screen": _meaning("content", True, "0.1", 0, "problem_aware"),
+    "Products Searched": _meaning("search", True, "0.6", 0, "solution_aware"),
+    "Product List Viewed": _meaning("category_view", True, "0.4", 1, "solution_aware"),
+    "Product Viewed": _meaning("product_view", True, "1", 1, "product_aware"),
+    "Product Added": _meaning("cart_add", True, "3", 3, "most_aware"),
+    "Product Removed": _meaning("cart_remove", True, "0", 0, "most_aware"),
+    "Checkout Started": _meaning("checkout", True, "5", 0, "most_aware"),
+    "Order Completed": _meaning("purchase", True, "5", 0, "most_aware"),
+    "Application Opened": _meaning("visit", True, "0.1", 0, "problem_aware"),
+    "Application Installed": _meaning("install", False, "0.5", 0, "problem_aware"),
+    "Application Uninstalled": _meaning("uninstall", False, "0", 0, "unaware"),
 }
 
 CHANNELS: dict[str, Channel] = {
     "email": Channel("email", Decimal("1")),
-    "sms": Channel("phone", Decimal("3")),
-    "push": Channel("device", Decimal("2")),
+    "sms": Channel("phone", Decimal("3"), reports_reactions=False),
+    "push": Channel("device", Decimal("2"), invalidated_by_uninstall=True),
     "web_push": Channel("device", Decimal("1.5")),
-    "in_app": Channel("user_id", Decimal("0.5")),
+    "in_app": Channel("user_id", Decimal("0.5"), needs_consent=False),
     "whatsapp": Channel("phone", Decimal("3")),
     "telegram": Channel("chat_id", Decimal("2")),
     "viber": Channel("chat_id", Decimal("2")),
-    "voice": Channel("phone", Decimal("4")),
+    "voice": Channel("phone", Decimal("4"), reports_reactions=False),
 }
+
+AGE_BANDS: tuple[tuple[str, int, int | None], ...] = (
+    ("under_18", 0, 17),
+    ("18_24", 18, 24),
+    ("25_34", 25, 34),
+    ("35_44", 35, 44),
+    ("45_54", 45, 54),
+    ("55_64", 55, 64),
+    ("65_plus", 65, None),
+)
 
 
 @dataclass(frozen=True)
@@ -91,16 +124,79 @@ class World:
     taxonomy: Mapping[str, EventMeaning] = field(default_factory=lambda: TAXONOMY)
     channels: Mapping[str, Channel] = field(default_factory=lambda: CHANNELS)
 
+    contact_policy: Sequence[PolicyRow] = ()
+    age_bands: Sequence[tuple[str, int, int | None]] = AGE_BANDS
+    #: What people may declare, by family, in the order of the seed.
+    declared_order: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
     visit_gap_minutes: int = 30
     max_users_per_device: int = 1
     link_back_days: int | None = None
 
-    new_days: int = 14
-    dormant_days: int = 30
     rfm_window_days: int = 365
-    cut_policy: CutPolicy = "monthly"
+    rfm_cut_policy: CutPolicy = "monthly"
+    rfm_min_cut_population: int = 100
     fixed_cuts: Mapping[str, Sequence[Decimal]] = field(default_factory=dict)
-    min_cut_population: int = 100
+
+    # the other settings have the names of the vars
+    unpublished_families: Sequence[str] = ("income_band", "value")
+    family_max_segments: int = 30
+    declared_min_users: int = 20
+
+    engagement_new_days: int = 14
+    engagement_dormant_days: int = 30
+    outlook_gap_window_days: int = 365
+    outlook_prior_gaps: int = 2
+    outlook_default_gap_days: int = 14
+    outlook_risky_factor: int = 2
+    outlook_promising_visit_days: int = 2
+    outlook_promising_cart_adds: int = 1
+    outlook_promising_product_views: int = 3
+    outlook_reaction_days: int = 7
+
+    order_year_days: int = 365
+    lifecycle_churned_days: int = 365
+    lifecycle_lapsed_days: int = 180
+    lifecycle_lapsing_days: int = 90
+    lifecycle_loyal_orders: int = 4
+    value_tier_very_good_score: int = 4
+    value_tier_good_sum: int = 7
+    value_tier_average_sum: int = 4
+    loyalty_basket_frequent_orders: int = 3
+    buyer_recency_week_days: int = 7
+    buyer_recency_month_days: int = 30
+    buyer_recency_year_days: int = 365
+    post_purchase_follow_up_days: int = 7
+    post_purchase_cycle_days: int = 30
+
+    purchase_stage_days: int = 30
+    lead_days: int = 30
+    lead_hot_score: Decimal = Decimal(10)
+    lead_warm_score: Decimal = Decimal(3)
+    lead_hot_view_dates: int = 3
+    lead_hot_view_days: int = 7
+    affinity_days: int = 90
+    affinity_min_share: Decimal = Decimal("0.5")
+    affinity_min_signals: int = 3
+    affinity_line_weight: int = 5
+
+    subscription_risk_days: int = 30
+    subscription_decline_ahead_days: int = 60
+    subscription_decline_window_days: int = 28
+    subscription_decline_min_visits: int = 4
+    subscription_decline_share: Decimal = Decimal("0.5")
+
+    message_new_subscriber_days: int = 14
+    message_click_days: int = 30
+    message_open_days: int = 30
+    message_passive_days: int = 60
+    message_passive_contacts: int = 5
+
+    fatigue_signal_days: int = 90
+    fatigue_contact_days: int = 60
+    fatigue_contacts: int = 10
+    pressure_near_cap_share: Decimal = Decimal("0.6")
+    pressure_rested_days: int = 30
 
     @property
     def zone(self) -> ZoneInfo:

@@ -90,13 +90,13 @@ def test_an_order_that_moves_to_another_user_and_date():
 )
 def test_buyer_recency(age, segment):
     world = World(orders=[order(1, age=age), order(2, age=400)])
-    assert oracle.buyer_recency_as_of(world, D) == {"u": segment}
+    assert oracle.family_as_of(world, D, "buyer_recency") == {"u": segment}
 
 
 def test_without_an_order_a_user_is_potential_and_has_no_rfm():
     world = World(users=[{"user_id": "u"}], orders=[order(1, status="cancelled")])
-    assert oracle.buyer_recency_as_of(world, D) == {"u": "potential"}
-    assert oracle.rfm_segments_as_of(world, D) == {"u": "no_orders"}
+    assert oracle.family_as_of(world, D, "buyer_recency") == {"u": "potential"}
+    assert oracle.family_as_of(world, D, "rfm") == {"u": "no_orders"}
     assert oracle.rfm_as_of(world, D) == {}
 
 
@@ -142,7 +142,7 @@ def test_the_window_is_365_days():
 
 
 def test_without_an_order_in_the_window_a_buyer_is_lost_and_enters_no_cut():
-    world = World(orders=[order(1, user="old", age=365), order(2, user="new", age=1)], cut_policy="daily")
+    world = World(orders=[order(1, user="old", age=365), order(2, user="new", age=1)], rfm_cut_policy="daily")
     row = oracle.rfm_as_of(world, D)["old"]
     assert [row[name] for name in ("recency_days", "frequency", "monetary")] == [365, 0, 0]
     assert [row[name] for name in ("r_score", "f_score", "m_score", "fm_score")] == [1, 1, 1, 1]
@@ -153,19 +153,21 @@ def test_without_an_order_in_the_window_a_buyer_is_lost_and_enters_no_cut():
 def test_nobody_in_the_window_gives_no_cuts():
     world = World(orders=[order(1, age=365)])
     assert oracle.cut_points(world, D).cuts["monetary"] == ()
-    assert oracle.rfm_segments_as_of(world, D) == {"u": "lost"}
+    assert oracle.family_as_of(world, D, "rfm") == {"u": "lost"}
 
 
 def test_policies_of_cut_points():
     # By 31 May (15 days ago) a and b had bought; c buys in June.
-    world = World(orders=[order(1, "a", age=20), order(2, "b", age=15), order(3, "c", age=14)], min_cut_population=2)
+    world = World(
+        orders=[order(1, "a", age=20), order(2, "b", age=15), order(3, "c", age=14)], rfm_min_cut_population=2
+    )
     monthly = oracle.cut_points(world, D)
     assert monthly.computed_as_of == date(2024, 5, 31)
     assert monthly.cuts["recency_days"] == (Decimal("1"), Decimal("2"), Decimal("3"), Decimal("4"))
-    assert oracle.cut_points(replace(world, cut_policy="daily"), D).computed_as_of == D
-    assert oracle.cut_points(replace(world, min_cut_population=3), D).computed_as_of == D
+    assert oracle.cut_points(replace(world, rfm_cut_policy="daily"), D).computed_as_of == D
+    assert oracle.cut_points(replace(world, rfm_min_cut_population=3), D).computed_as_of == D
     fixed = {m: (Decimal(1), Decimal(2), Decimal(3), Decimal(4)) for m in monthly.cuts}
-    assert oracle.cut_points(replace(world, cut_policy="fixed", fixed_cuts=fixed), D).cuts == fixed
+    assert oracle.cut_points(replace(world, rfm_cut_policy="fixed", fixed_cuts=fixed), D).cuts == fixed
 
 
 def test_cut_points_are_as_known_on_the_cut_date():
@@ -174,14 +176,14 @@ def test_cut_points_are_as_known_on_the_cut_date():
         "status": "refunded",
         "updated_at": datetime(2024, 6, 10, tzinfo=UTC),
     }
-    world = World(orders=[refunded, order(2, "b", age=15)], min_cut_population=2)
+    world = World(orders=[refunded, order(2, "b", age=15)], rfm_min_cut_population=2)
     assert oracle.cut_points(world, D).computed_as_of == date(2024, 5, 31)
 
 
 def test_scores_by_hand():
     # Daily cuts over recency 0, 10, 20, 30, 40 are 8, 16, 24, 32; over money 10 … 50 they are 18, 26, 34, 42.
     rows = [order(n, f"u{n}", age=10 * n, gross=str(50 - 10 * n)) for n in range(5)]
-    table = oracle.rfm_as_of(World(orders=rows, cut_policy="daily"), D)
+    table = oracle.rfm_as_of(World(orders=rows, rfm_cut_policy="daily"), D)
     assert [table[f"u{n}"]["r_score"] for n in range(5)] == [5, 4, 3, 2, 1]
     assert [table[f"u{n}"]["m_score"] for n in range(5)] == [5, 4, 3, 2, 1]
     assert {row["f_score"] for row in table.values()} == {1}

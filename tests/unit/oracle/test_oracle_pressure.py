@@ -207,8 +207,10 @@ def test_channels_with_an_address():
     assert {channel for _, channel in by_channel(users=[{"user_id": "u"}])} == {"in_app"}
     assert {c for _, c in by_channel(users=[user])} == {"in_app", "email", "sms", "whatsapp", "voice"}
     token = {"user_id": "u", "channel": "push", "address": "t", "status": "invalid", "updated_at": ago(1)}
-    assert {c for _, c in by_channel(users=[{"user_id": "u"}], addresses=[token])} == {"in_app", "push"}
-    assert by_channel(addresses=[token]) == {}
+    assert {c for _, c in by_channel(users=[{"user_id": "u"}], addresses=[token])} == {"in_app"}
+    active = {**token, "status": "active"}
+    assert {c for _, c in by_channel(users=[{"user_id": "u"}], addresses=[active])} == {"in_app", "push"}
+    assert by_channel(addresses=[active]) == {}
 
 
 def test_a_contact_of_90_days_gives_a_channel_a_row():

@@ -100,7 +100,7 @@ def test_of_visits_at_the_same_instant_any_may_carry_the_session():
 
 
 def engagement(*ages):
-    return oracle.engagement_as_of(World(events=[event(ago(age)) for age in ages]), D)["u"]
+    return oracle.family_as_of(World(events=[event(ago(age)) for age in ages]), D, "engagement")["u"]
 
 
 @pytest.mark.parametrize(
@@ -121,14 +121,14 @@ def test_engagement(ages, segment):
 
 def test_a_continued_visit_leaves_one_visit_and_gives_the_last_date():
     events = [event(ago(31, "23:50")), event(ago(30, "00:10"))]
-    assert oracle.engagement_as_of(World(events=events), D) == {"u": "one_time"}
+    assert oracle.family_as_of(World(events=events), D, "engagement") == {"u": "one_time"}
     three = [event(ago(60)), *events]
-    assert oracle.engagement_as_of(World(events=three), D) == {"u": "engaged"}
+    assert oracle.family_as_of(World(events=three), D, "engagement") == {"u": "engaged"}
 
 
 def test_without_a_visit_a_known_user_is_never_seen():
     world = World(users=[{"user_id": "u"}], events=[event(at("10:00"), event="Application Installed")])
-    assert oracle.engagement_as_of(world, D) == {"u": "never_seen"}
+    assert oracle.family_as_of(world, D, "engagement") == {"u": "never_seen"}
 
 
 def owners(*events, links=(), **settings):

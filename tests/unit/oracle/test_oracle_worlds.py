@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +14,17 @@ from orchestration.landing.contract import DATASETS
 from tests.properties import oracle
 from tests.properties.oracle.rfm import RFM_MAP
 from tests.properties.oracle.versions import canonical_row
-from tests.properties.worlds import Case, as_json, batches, cases, whole, write_batch, write_world
+from tests.properties.worlds import (
+    POLICY_SEGMENTS,
+    Case,
+    as_json,
+    batches,
+    cases,
+    make_case,
+    whole,
+    write_batch,
+    write_world,
+)
 
 quick = settings(max_examples=40, deadline=None, database=None, derandomize=True)
 
@@ -26,6 +36,8 @@ def as_read(dataset, line):
         if column.type == "timestamp" and row.get(column.name) is not None:
             moment = datetime.fromisoformat(row[column.name])
             row[column.name] = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if column.type == "date" and row.get(column.name) is not None:
+            row[column.name] = date.fromisoformat(row[column.name])
     return canonical_row(dataset, row)
 
 
@@ -72,11 +84,25 @@ def test_files_are_named_after_dataset_and_batch(tmp_path):
 @given(cases(erasures=True))
 def test_every_known_user_is_in_one_segment_of_each_family(case: Case):
     users = oracle.users_as_of(case.world, case.as_of)
-    segments = {name for row in RFM_MAP.values() for name in row} | {"no_orders"}
-    for family in (oracle.engagement_as_of, oracle.rfm_segments_as_of, oracle.buyer_recency_as_of):
-        assert set(family(case.world, case.as_of)) == users
-    assert set(oracle.rfm_segments_as_of(case.world, case.as_of).values()) <= segments
+    families = oracle.families_as_of(case.world, case.as_of)
+    assert list(families) == list(oracle.FAMILIES)
+    for rows in families.values():
+        assert set(rows) == users
+        assert all(row["segment"] for row in rows.values())
     assert set(oracle.contact_pressure_as_of(case.world, case.as_of)) == users
+
+
+@quick
+@given(cases())
+def test_folding_leaves_few_segments(case: Case):
+    world = case.world
+    families = oracle.families_as_of(world, case.as_of)
+    folded = oracle.folded_families_as_of(world, families)
+    assert set(folded) == set(families) - {"income_band", "value"}
+    for family, segments in folded.items():
+        assert set(segments) == set(families[family])
+        assert len(set(segments.values())) <= world.family_max_segments
+        assert all(s in (families[family][user]["segment"], "other") for user, s in segments.items())
 
 
 @quick
@@ -86,10 +112,45 @@ def test_neither_order_nor_repetition_of_rows_matters(data):
     rows = {name: list(reversed(rows)) * 2 for name, rows in whole(case.world).items()}
     other = oracle.World(**{**vars(case.world), **rows})
     for table in (
-        oracle.engagement_as_of,
+        oracle.families_as_of,
         oracle.rfm_as_of,
         oracle.contacts_as_of,
         oracle.contact_pressure_as_of,
         oracle.contact_pressure_by_channel_as_of,
     ):
         assert table(case.world, case.as_of) == table(other, case.as_of)
+
+
+def test_the_worlds_reach_every_segment():
+    seen = {family: set() for family in oracle.FAMILIES}
+    policy_segments = set()
+    for seed in range(250):
+        case = make_case(seed)
+        for family, rows in oracle.families_as_of(case.world, case.as_of).items():
+            seen[family] |= {row["segment"] for row in rows.values()}
+            if family == "pressure_status":
+                policy_segments |= {row["policy_segment"] for row in rows.values()}
+    for family, text in _SEGMENTS.items():
+        assert seen[family] >= set(text.split()), family
+    assert seen["rfm"] == {name for row in RFM_MAP.values() for name in row} | {"no_orders"}
+    assert policy_segments == set(POLICY_SEGMENTS) - {"*"}
+
+
+_SEGMENTS = {
+    "engagement": "never_seen new one_time dormant engaged",
+    "engagement_outlook": "engaged_risky new_promising dormant_promising steady",
+    "lifecycle": "prospect churned lapsed lapsing loyal first_time_buyer repeat_buyer",
+    "purchase_stage": "most_aware product_aware solution_aware problem_aware unaware",
+    "lead_temperature": "hot warm cold",
+    "value_tier": "no_orders very_good good average occasional",
+    "loyalty_basket": "no_orders frequent_large frequent_small rare_large rare_small",
+    "buyer_recency": "week month year older potential",
+    "post_purchase": "in_follow_up cycle_due none",
+    "category_affinity": "books garden tools no_affinity",
+    "abandonment": "checkout cart product search none",
+    "subscription": "renewal_risk active ended none",
+    "message_engagement": "never_contacted new_subscriber clicker reader passive quiet",
+    "reachability": "multi_channel in_app_only email_only push_only unreachable",
+    "pressure_status": "fatigued over_cap at_cap near_cap rested healthy",
+    "age_band": "under_18 18_24 25_34 35_44 45_54 55_64 65_plus unknown",
+}

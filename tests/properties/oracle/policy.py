@@ -1,0 +1,88 @@
+"""Fatigue, the policy segment, and the segment family pressure_status (rules, section 7)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+from .as_of import AsOf
+from .contacts import is_reaction
+from .engagement import engagement
+from .world import PolicyRow
+
+
+def _last_answer(now: AsOf, user: str) -> datetime | None:
+    """The latest of a reaction, the end of a visit and an order."""
+    answers = [event["occurred_at"] for event in now.events_of_messages(user) if is_reaction(event)]
+    answers += [visit.ends for visit in now.visits[user].visits] if user in now.visits else []
+    answers += [order.ordered_at for order in now.orders.get(user, [])]
+    return max(answers, default=None)
+
+
+def is_fatigued(now: AsOf, user: str) -> bool:
+    """Whether somebody has complained or unsubscribed, or has let many contacts go by without an answer after them."""
+    world = now.world
+    if any(
+        event["event"] in ("complained", "unsubscribed")
+        and now.is_in_last(event["occurred_at"], world.fatigue_signal_days)
+        for event in now.events_of_messages(user)
+    ):
+        return True
+    answered_at = _last_answer(now, user)
+    unanswered = [
+        contact
+        for contact in now.contacts_with(user)
+        if world.channels[contact.channel].reports_reactions
+        and now.is_in_last(contact.contact_date, world.fatigue_contact_days)
+        and (answered_at is None or contact.sent_at >= answered_at)
+    ]
+    return len(unanswered) >= world.fatigue_contacts
+
+
+def policy_segments(now: AsOf) -> dict[str, str]:
+    """Which caps are a user's."""
+    engagements = engagement(now)
+    plan_date = now.day + timedelta(days=1)
+
+    def segment(user: str) -> str:
+        if is_fatigued(now, user):
+            return "fatigued"
+        orders = now.orders.get(user)
+        if orders and (plan_date - max(o.day for o in orders)).days <= now.world.post_purchase_follow_up_days:
+            return "recent_buyer"
+        known = ("dormant", "new", "one_time", "engaged")
+        return engagements[user] if engagements[user] in known else "default"
+
+    return {user: segment(user) for user in now.users}
+
+
+def _use(now: AsOf, user: str, row: PolicyRow) -> Fraction:
+    """The share of a cap that the window which ends with the date has used."""
+    contacts = [
+        contact
+        for contact in now.contacts_with(user)
+        if row.channel in ("all", contact.channel) and now.is_in_last(contact.contact_date, row.window_days)
+    ]
+    return Fraction(len(contacts), row.max_contacts)
+
+
+def pressure_status(now: AsOf) -> dict[str, dict[str, object]]:
+    """How near somebody is to the caps, with the policy segment."""
+    world = now.world
+    rows: dict[str, dict[str, object]] = {}
+    for user, policy_segment in policy_segments(now).items():
+        caps = [r for r in world.contact_policy if r.policy_segment in ("*", policy_segment) and r.max_contacts > 0]
+        highest = max((_use(now, user, row) for row in caps), default=Fraction(0))
+        rest = [c for c in now.contacts_with(user) if now.is_in_last(c.contact_date, world.pressure_rested_days)]
+        if policy_segment == "fatigued":
+            status = "fatigued"
+        elif highest > 1:
+            status = "over_cap"
+        elif highest == 1:
+            status = "at_cap"
+        elif highest >= Fraction(world.pressure_near_cap_share):
+            status = "near_cap"
+        else:
+            status = "healthy" if rest else "rested"
+        rows[user] = {"segment": status, "policy_segment": policy_segment}
+    return rows
