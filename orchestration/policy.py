@@ -361,10 +361,11 @@ def _open(low: int | None, high: int | None) -> tuple[int, int]:
 def rfm_segment_problems(policy: Policy) -> Iterator[str]:
     """Compare the segments of the RFM map with those of the catalogue."""
     entries = [row for row in policy.seeds["segment_catalog_entries"] if row["family"] == "rfm"]
-    explained = {row["segment"] for row in entries}
-    mapped = {row["segment"] for row in policy.seeds["rfm_map"]}
+    # an empty one has its own line
+    explained = {row["segment"] for row in entries if row["segment"]}
+    mapped = {row["segment"] for row in policy.seeds["rfm_map"] if row["segment"]}
     for row in policy.seeds["rfm_map"]:
-        if row["segment"] not in explained and _EVERY_OTHER not in explained:
+        if row["segment"] and row["segment"] not in explained and _EVERY_OTHER not in explained:
             yield _of_seed(
                 "rfm_map",
                 f"the segment {row['segment']} must have a row of the family rfm in segment_catalog_entries.csv"
@@ -372,7 +373,7 @@ def rfm_segment_problems(policy: Policy) -> Iterator[str]:
                 row.line,
             )
     for row in entries:
-        if row["segment"] not in mapped | {*_RFM_BESIDE_THE_MAP, _EVERY_OTHER}:
+        if row["segment"] and row["segment"] not in mapped | {*_RFM_BESIDE_THE_MAP, _EVERY_OTHER}:
             yield _of_seed(
                 "segment_catalog_entries",
                 f"nobody can be in {row['segment']} of the family rfm, must be a segment of rfm_map.csv"
@@ -419,6 +420,8 @@ def decay_factor_problems(policy: Policy) -> Iterator[str]:
 def age_band_problems(policy: Policy) -> Iterator[str]:
     """Bands follow each other without gap or overlap; only the last is open."""
     rows = [row for row in policy.seeds["age_bands"] if row["from_age"] is not None]
+    if min((row["from_age"] for row in rows), default=None) != 0:
+        yield _of_seed("age_bands", "the first band must be from 0: an age below all bands would be unknown")
     for row in rows:
         if row["to_age"] is not None and row["to_age"] < row["from_age"]:
             yield _of_seed(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,11 +22,9 @@ class Rule:
     fits: Callable[[Any], bool]
 
 
-def _number(words: str, least: float, most: float = math.inf, whole: bool = False) -> Rule:
+def _number(words: str, least: float, most: float = 1e9, whole: bool = False) -> Rule:
     kinds = (int,) if whole else (int, float, Decimal)
-    return Rule(
-        words, lambda v: isinstance(v, kinds) and not isinstance(v, bool) and math.isfinite(v) and least <= v <= most
-    )
+    return Rule(words, lambda v: isinstance(v, kinds) and not isinstance(v, bool) and least <= v <= most)
 
 
 def _one_of(*known: str) -> Rule:
@@ -93,7 +90,8 @@ VARS: Mapping[str, Rule] = {
     "unpublished_families": _list_of(
         "a list of names of families, each once", Rule("a name", lambda v: isinstance(v, str))
     ),
-    "family_max_segments": _number("a whole number, 2 or more", 2, whole=True),
+    # fewer would fold families whose segments are named, such as rfm with its twelve
+    "family_max_segments": _number("a whole number, 12 or more", 12, whole=True),
     "declared_min_users": _COUNT,
     "declared_max_age": _number("a whole number of years, 1 or more", 1, whole=True),
     "engagement_new_days": _DAYS,
@@ -148,7 +146,8 @@ VARS: Mapping[str, Rule] = {
     "pressure_short_days": _DAYS,
     "pressure_month_days": _DAYS,
     "pressure_decay_days": _DAYS,
-    "response_days": _list_of("a list of whole numbers of days, each 1 or more and once, like [30, 90]", _DAYS, 1),
+    # columns of contact_pressure are named after them
+    "response_days": Rule("[30, 90]", lambda v: v == [30, 90]),
     "negative_signal_days": _DAYS,
 }
 
@@ -162,6 +161,7 @@ ORDERS: Sequence[tuple[str, str, str]] = (
     ("value_tier_average_sum", "<=", "value_tier_good_sum"),
     ("lead_warm_score", "<", "lead_hot_score"),
     ("lead_hot_view_dates", "<=", "lead_hot_view_days"),
+    ("lead_hot_view_days", "<=", "lead_days"),
     ("subscription_risk_days", "<=", "subscription_decline_ahead_days"),
     ("pressure_short_days", "<", "pressure_month_days"),
 )

@@ -183,13 +183,17 @@ def clear_half_made(settings: Settings) -> None:
 
 def _record(settings: Settings, build: Build) -> None:
     """Add what dbt has built to the dates that were built, and to the segment history."""
+    with open_duckdb(settings.working_file, read_only=True) as con:
+        erased = dict(
+            con.execute("select user_id, cast(max(requested_at) as date) from raw.erasures group by 1").fetchall()
+        )
     with open_duckdb(settings.build_file) as con:
         if build.is_backfill:
             source = "backfill"
             con.execute(f"attach {literal(str(build.dbt_file))} as {source} (read_only)")
         else:
             ((source,),) = con.execute("select current_database()").fetchall()
-        history.record(con, build_state.built_date(con, source), project.published_families(), source)
+        history.record(con, build_state.built_date(con, source), project.published_families(), source, erased)
 
 
 @contextmanager

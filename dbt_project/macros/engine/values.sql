@@ -34,6 +34,16 @@
 {% macro spark__list_as_text(list) -%} array_join({{ list }}, '|') {%- endmacro %}
 
 
+{% macro masked(text) -%}
+    {#- A text with what may be an address in it, a word with an @ or a long number, as ***. -#}
+    {{ adapter.dispatch('masked', 'barometer')(text, '[^ ]*@[^ ]*|[+]?[0-9]{6,}') }}
+{%- endmacro %}
+
+{% macro duckdb__masked(text, pattern) -%} regexp_replace({{ text }}, '{{ pattern }}', '***', 'g') {%- endmacro %}
+
+{% macro spark__masked(text, pattern) -%} regexp_replace({{ text }}, '{{ pattern }}', '***') {%- endmacro %}
+
+
 {% macro is_email(text) -%}
     {#- One address, as anybody may write it: one @, a dot after it, nothing that separates or quotes. -#}
     {{ adapter.dispatch('is_email', 'barometer')("trim(" ~ text ~ ")", '[^@\\s,;<>"\\x{00A0}]+@[^@\\s,;<>"\\x{00A0}]+\\.[^@\\s,;<>"\\x{00A0}]+') }}

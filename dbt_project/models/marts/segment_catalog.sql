@@ -4,6 +4,8 @@ with
 entries as (
 
     select * from {{ ref('segment_catalog_entries') }}
+    -- the words of a family that is not published are for nobody
+    where family in ({% for family in families() %}'{{ family }}'{{ ', ' if not loop.last }}{% endfor %})
 
 ),
 

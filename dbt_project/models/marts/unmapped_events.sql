@@ -10,13 +10,15 @@ taxonomy as (
 named as (
 
     select
-        event_name,
+        -- a sender may have written an address into a name
+        {{ masked('event_name') }} as event_name,
         count(*) as events,
         min(activity_date) as first_date,
         max(activity_date) as last_date
-    from {{ ref('stg_events') }}
-    where activity_date <= {{ as_of() }}
-    group by event_name
+    from {{ ref('stg_events') }} as events
+    left join taxonomy on lower(events.event_name) = lower(taxonomy.event)
+    where events.activity_date <= {{ as_of() }} and taxonomy.event is null
+    group by {{ masked('event_name') }}
 
 )
 
@@ -27,5 +29,3 @@ select
     named.first_date,
     named.last_date
 from named
-left join taxonomy on lower(named.event_name) = lower(taxonomy.event)
-where taxonomy.event is null

@@ -391,6 +391,21 @@ def test_dates_from_before_there_was_a_history_are_not_in_it() -> None:
     assert build_state.final_dates(file.con) == {JAN, FEB}
 
 
+def test_an_erased_user_leaves_the_history_up_to_the_request(settings: Settings) -> None:
+    whole_build(older(settings, JAN), "champions")
+    with open_duckdb(settings.working_file) as con:
+        con.execute(
+            "insert into raw.erasures(user_id, requested_at) values ('u@example.org', ?), ('nobody', ?)", [FEB, FEB]
+        )
+    whole_build(settings, "lost")
+    with open_duckdb(settings.build_file) as con:
+        rows = con.execute("select user_id, as_of, valid_to, rfm from history.segment_changes").fetchall()
+        sizes = con.execute("select users from history.segment_sizes where as_of = ?", [JAN]).fetchall()
+    # whoever is known after it is a new user
+    assert rows == [("u@example.org", MAR, history.STILL, "lost")]
+    assert sizes and set(sizes) == {(1,)}
+
+
 def test_a_failure_on_the_way_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     file = File()
     file.record(JAN, of_rfm("champions"))

@@ -194,13 +194,19 @@ CASES: dict[str, tuple[Edit, str | list[str]]] = {
     ),
     "a list that is none": (
         var("response_days", 30),
-        "dbt_project.yml, var response_days: is 30, must be a list of whole numbers of days, each 1 or more and once, "
-        "like [30, 90]",
+        "dbt_project.yml, var response_days: is 30, must be [30, 90]",
     ),
-    "a list with doubles": (
-        var("response_days", [30, 30]),
-        "dbt_project.yml, var response_days: is [30, 30], must be a list of whole numbers of days, each 1 or more and "
-        "once, like [30, 90]",
+    "a list that columns are not named after": (
+        var("response_days", [14]),
+        "dbt_project.yml, var response_days: is [14], must be [30, 90]",
+    ),
+    "fewer segments than a family names": (
+        var("family_max_segments", 5),
+        "dbt_project.yml, var family_max_segments: is 5, must be a whole number, 12 or more",
+    ),
+    "a number beyond all": (
+        var("fatigue_contacts", 10**400),
+        f"dbt_project.yml, var fatigue_contacts: is {10**400}, must be a whole number, 1 or more",
     ),
     "a family that is none": (
         var("unpublished_families", ["stages"]),
@@ -477,6 +483,10 @@ CASES: dict[str, tuple[Edit, str | list[str]]] = {
         "pressure_decay_days is 97",
     ),
     # age bands
+    "no band for the youngest": (
+        replace("age_bands", "young,0", "young,18"),
+        "seeds/age_bands.csv: the first band must be from 0: an age below all bands would be unknown",
+    ),
     "a gap of ages": (
         replace("age_bands", "old,40", "old,42"),
         "seeds/age_bands.csv, line 3: gap: old is from 42, must be from 40, since young is to 39",

@@ -66,7 +66,7 @@ all_days as (
 
 select
     all_days.user_id,
-    round(cast(sum(all_days.intent * factors.factor) as double), 6) as lead_score,
+    round(cast(sum(cast(all_days.intent as decimal(18, 3)) * factors.factor) as double), 6) as lead_score,
     count(case when all_days.product_views > 0 and {{ in_last('all_days.activity_date', var('lead_hot_view_days')) }} then 1 end) as product_view_dates
 from all_days
 inner join factors on {{ age('all_days.activity_date') }} = factors.age_days
