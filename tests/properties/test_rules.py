@@ -392,7 +392,7 @@ def _with_rows(world: oracle.World, rows: Sequence[tuple[str, oracle.Row]]) -> o
 
 _TIMES = int(os.environ.get("BAROMETER_WORLDS", "1"))
 _CHUNKS = 5 * _TIMES
-_WORLDS = 18
+_WORLDS = 16
 
 
 def _worlds(setup: Setup, number: int) -> tuple[dict[str, oracle.World], date]:
