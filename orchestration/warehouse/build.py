@@ -16,6 +16,7 @@ from orchestration.landing.schema import create_raw_schema
 from orchestration.publish.publish import refuse_addresses, seal
 from orchestration.settings import Settings
 from orchestration.warehouse import build_state, history, prepare, project
+from orchestration.warehouse.families import published_families
 from orchestration.warehouse.files import open_duckdb, remove_duckdb
 
 #: What a run is for: yesterday or earlier, today, or a date with a later final build.
@@ -133,7 +134,7 @@ def begin(settings: Settings, build: Build, built_at: datetime) -> None:
             prepare.write_run_context(con, context)
     with open_duckdb(build.dbt_file) as con:
         # the history has a column for every family before dbt makes views of it; a backfill's own file has no history
-        build_state.create_history_schema(con, None if build.is_backfill else project.published_families())
+        build_state.create_history_schema(con, None if build.is_backfill else published_families())
         build_state.store_fingerprint(con, None)
 
 
@@ -193,7 +194,7 @@ def _record(settings: Settings, build: Build) -> None:
             con.execute(f"attach {literal(str(build.dbt_file))} as {source} (read_only)")
         else:
             ((source,),) = con.execute("select current_database()").fetchall()
-        history.record(con, build_state.built_date(con, source), project.published_families(), source, erased)
+        history.record(con, build_state.built_date(con, source), published_families(), source, erased)
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from orchestration.errors import BarometerError
 from orchestration.policy import check_policy
 from orchestration.settings import DBT_PROJECT, ROOT, Settings, dbt_vars
 from orchestration.warehouse.dbt import dbt_command, dbt_environment
-from orchestration.warehouse.families import published_families as published_families
 from orchestration.warehouse.families import write_generated
 from orchestration.warehouse.lock import warehouse_lock
 

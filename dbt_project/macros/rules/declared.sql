@@ -1,9 +1,40 @@
-{% macro declared_list_ctes(family, column) -%}
+{% macro declared_family(column) -%}
+{#- One row per known user: what the profile says in a column, or unknown. -#}
+with
+
+users as (
+
+    select * from {{ ref('int_known_users') }}
+
+),
+
+profiles as (
+
+    select * from {{ ref('int_user_profiles') }}
+
+)
+
+select
+    users.user_id,
+    coalesce(profiles.{{ column }}, 'unknown') as segment
+from users
+left join profiles on users.user_id = profiles.user_id
+{%- endmacro %}
+
+
+{% macro declared_list_family(family, column) -%}
 {#-
-    CTEs that end in `declared_lists`: a row per user with something in a declared list: the first in the order of the
-    seed, all of it in that order (what the seed lacks comes last, by name), and the same with `other` for what too few
-    users declare.
+    One row per known user: of a declared list the first in the order of the seed; beside it all of it in that order
+    (what the seed lacks comes last, by name), and the same with `other` for what too few users declare.
 -#}
+with
+
+users as (
+
+    select * from {{ ref('int_known_users') }}
+
+),
+
 items as (
 
     select distinct user_id, trim(item) as item
@@ -67,6 +98,14 @@ declared_lists as (
     group by numbered.user_id
 
 )
+
+select
+    users.user_id,
+    coalesce(declared_lists.first_declared, 'unknown') as segment,
+    declared_lists.declared,
+    declared_lists.published
+from users
+left join declared_lists on users.user_id = declared_lists.user_id
 {%- endmacro %}
 
 

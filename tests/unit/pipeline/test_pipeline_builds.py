@@ -27,6 +27,7 @@ from orchestration.warehouse.build import (
     kind_of_run,
 )
 from orchestration.warehouse.dbt import dbt_environment
+from orchestration.warehouse.families import published_families
 from orchestration.warehouse.files import open_duckdb
 from orchestration.warehouse.prepare import (
     RunContext,
@@ -189,7 +190,7 @@ def put_build_info(con: duckdb.DuckDBPyConnection, as_of: date) -> None:
         [as_of],
     )
     # the segment history is written from it
-    segments = ", ".join(f"'any' as {family}" for family in project.published_families())
+    segments = ", ".join(f"'any' as {family}" for family in published_families())
     con.execute(f"create or replace table marts.user_360 as select 'u1' as user_id, {segments}")
 
 

@@ -16,9 +16,10 @@ import pytest
 from orchestration.errors import BarometerError
 from orchestration.landing.schema import create_raw_schema
 from orchestration.settings import Settings
-from orchestration.warehouse import build_state, history, project
+from orchestration.warehouse import build_state, history
 from orchestration.warehouse.build import begin, build_of, finish, is_built
 from orchestration.warehouse.build_state import RECUT_FAMILIES, BuiltDate, create_history_schema
+from orchestration.warehouse.families import published_families
 from orchestration.warehouse.files import open_duckdb
 from orchestration.warehouse.prepare import create_control_schema
 
@@ -445,7 +446,7 @@ def whole_build(settings: Settings, rfm: str) -> None:
     """What a run does, dbt apart."""
     build = build_of(settings)
     begin(settings, build, datetime(2024, 7, 1))
-    families = project.published_families()
+    families = published_families()
     with open_duckdb(build.dbt_file) as con:
         con.execute("create schema if not exists marts")
         con.execute(
