@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -103,15 +104,18 @@ def segment_extracts_of(dates: dg.PartitionsDefinition, freshness: dg.FreshnessP
             f"{sum(result.rows.values()):,}",
             result.vetoed,
         )
-        rows = [dg.TableRecord({"family": f, "segment": s, "rows": n}) for (f, s), n in result.rows.items()]
-        yield dg.MaterializeResult(
-            metadata={
-                **({"skipped": "they hold this build already"} if result.is_same else {}),
-                "path": dg.MetadataValue.path(str(result.folder)),
-                "dagster/row_count": sum(result.rows.values()),
-                "vetoed": result.vetoed,
-                "rows": dg.MetadataValue.table(rows),
-            }
-        )
+        yield dg.MaterializeResult(metadata=metadata_of(result))
 
     return segment_extracts
+
+
+def metadata_of(result: segments.ExtractResult) -> dict[str, Any]:
+    """Return what is shown of extracts: where they are, and their rows. No table where no family is extracted."""
+    rows = [dg.TableRecord({"family": f, "segment": s, "rows": n}) for (f, s), n in result.rows.items()]
+    return {
+        **({"skipped": "they hold this build already"} if result.is_same else {}),
+        "path": dg.MetadataValue.path(str(result.folder)),
+        "dagster/row_count": sum(result.rows.values()),
+        "vetoed": result.vetoed,
+        **({"rows": dg.MetadataValue.table(rows)} if rows else {}),
+    }

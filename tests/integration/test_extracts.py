@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from orchestration.activation.assets import metadata_of
 from orchestration.activation.segments import FAMILIES, ExtractResult, extract_segments, raise_if_blocked
 from orchestration.errors import BarometerError
 from tests import compiled_sql
@@ -513,3 +514,16 @@ def test_the_same_build_is_written_once_and_a_spoilt_one_again(
     assert not extract_segments(world.con, extracts, AS_OF, "a build").is_same
     assert sorted(path.name for path in extracts.iterdir()) == ["2024-06-30"]
     assert not extract_segments(world.con, extracts, AS_OF, "another build").is_same
+
+
+def test_where_no_family_is_published_nothing_is_extracted(compiled: compiled_sql.Compiled, tmp_path: Path) -> None:
+    built = compiled_sql.World(compiled)
+    built.build(AS_OF)
+    # the catalogue has no rows of families that are not published (a unit test of segment_catalog shows it)
+    built.con.execute("delete from build.marts.segment_catalog")
+    result = extract_segments(built.con, tmp_path / "extracts", AS_OF, "a build")
+    built.close()
+    assert result.rows == {}
+    # Dagster takes no table without rows
+    assert metadata_of(result)["dagster/row_count"] == 0
+    assert "rows" not in metadata_of(result)
