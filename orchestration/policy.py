@@ -27,7 +27,7 @@ import yaml
 from orchestration.errors import BarometerError
 from orchestration.policy_rules import CELLS, CUTS, MEASURES, ORDERS, RFM_SCORES, SEEDS, VARS, SeedRule
 from orchestration.settings import DBT_PROJECT
-from orchestration.warehouse.families import TABLES_IN_WORDS, placeholders
+from orchestration.warehouse.families import TABLES_IN_WORDS, family_models, placeholders
 
 _YML = "dbt_project.yml"
 _HINT = (
@@ -75,7 +75,7 @@ def check_policy(project: Path = DBT_PROJECT) -> None:
     """Raise BarometerError with every problem of the policy of a dbt project."""
     text = (project / _YML).read_bytes()
     files = [(path.stem, path.read_bytes()) for path in sorted((project / "seeds").glob("*.csv"))]
-    families = {path.stem.removeprefix("fam_") for path in (project / "models" / "families").rglob("fam_*.sql")}
+    families = family_models(project).keys()
     problems = _problems_of_same(text, tuple(files), frozenset(families), frozenset())
     if problems:
         # a var of somebody's own is no typo where a model asks for it; to read them all takes time

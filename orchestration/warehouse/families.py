@@ -10,7 +10,9 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +28,25 @@ _WRITTEN = "Written from models/families/ before dbt parses; not to be edited."
 
 @dataclass(frozen=True)
 class Family:
-    """A segment family: its name, what it says, and whether people declare it and others may see it."""
+    """A segment family: its name, and whether people declare it and others may see it."""
 
     name: str
-    description: str
     is_declared: bool
     is_published: bool
 
 
+def family_models(project: Path = DBT_PROJECT) -> dict[str, Path]:
+    """Return the models of models/families/ and its folders, by the name of their family, sorted."""
+    paths = sorted((project / "models" / "families").rglob("fam_*.sql"), key=lambda path: path.stem)
+    return {path.stem.removeprefix("fam_"): path for path in paths}
+
+
 def families(project: Path = DBT_PROJECT) -> list[Family]:
-    """Return the families of models/families/, by name; what people declare of themselves is in its folder declared."""
-    folder = project / "models" / "families"
+    """Return the families, by name; what people declare of themselves is in the folder declared."""
     unpublished = dbt_vars(project).get("unpublished_families") or []
-    descriptions = _descriptions(folder)
-    found = {path.stem.removeprefix("fam_"): path for path in folder.rglob("fam_*.sql")}
     return [
-        Family(name, descriptions.get(f"fam_{name}", ""), path.parent.name == "declared", name not in unpublished)
-        for name, path in sorted(found.items())
+        Family(name, path.parent.name == "declared", name not in unpublished)
+        for name, path in family_models(project).items()
     ]
 
 
@@ -69,40 +73,31 @@ def write_generated(project: Path = DBT_PROJECT) -> None:
         f"{{% macro family_models() %}}{{{{ return({listed!r}) }}}}{{% endmacro %}}\n"
         f"{{% macro catalog_thresholds() %}}{{{{ return({thresholds!r}) }}}}{{% endmacro %}}\n",
     )
+    published, descriptions = [f.name for f in found if f.is_published], _descriptions(project)
+    said = {name: f"Segment of the family {name}. {descriptions.get(f'fam_{name}', '')}".strip() for name in published}
+    fillings: dict[str, list[Any]] = {
+        "families": [{"name": name, "description": said[name], "data_type": "string"} for name in published],
+        "families are not null": [f"{name} is not null" for name in published],
+    }
     template = yaml.safe_load((project / "templates" / "user_360.yml").read_text(encoding="utf-8"))
-    page = yaml.safe_dump(_with_families(template, found), sort_keys=False, allow_unicode=True, width=120)
+    page = yaml.safe_dump(_filled(template, fillings), sort_keys=False, allow_unicode=True, width=120)
     _write(project / "models" / "marts" / "generated" / "user_360.yml", f"# {_WRITTEN}\n{page}")
 
 
-def _with_families(page: Any, found: list[Family]) -> Any:
-    """Put the columns of the published families where the template has `families`, and a condition for each."""
-    published = [family for family in found if family.is_published]
-    columns = [
-        {
-            "name": family.name,
-            "description": f"Segment of the family {family.name}. {family.description}".strip(),
-            "data_type": "string",
-        }
-        for family in published
-    ]
+def _filled(page: Any, fillings: Mapping[str, list[Any]]) -> Any:
+    """Return a page with several items in the place of each item of a list that names a filling."""
     if isinstance(page, dict):
-        return {key: _with_families(value, found) for key, value in page.items()}
-    if isinstance(page, list):
-        filled: list[Any] = []
-        for item in page:
-            if item == "families":
-                filled += columns
-            elif item == "families are not null":
-                filled += [f"{family.name} is not null" for family in published]
-            else:
-                filled.append(_with_families(item, found))
-        return filled
-    return page
+        return {key: _filled(value, fillings) for key, value in page.items()}
+    if not isinstance(page, list):
+        return page
+    items = (fillings[i] if isinstance(i, str) and i in fillings else [_filled(i, fillings)] for i in page)
+    return list(chain.from_iterable(items))
 
 
-def _descriptions(folder: Path) -> dict[str, str]:
-    """Return what the YAML files of a folder say of its models."""
-    pages = [yaml.safe_load(path.read_text(encoding="utf-8")) or {} for path in sorted(folder.rglob("*.yml"))]
+def _descriptions(project: Path) -> dict[str, str]:
+    """Return what the YAML files of the families say of their models."""
+    paths = sorted((project / "models" / "families").rglob("*.yml"))
+    pages = [yaml.safe_load(path.read_text(encoding="utf-8")) or {} for path in paths]
     return {model["name"]: model.get("description", "") for page in pages for model in page.get("models", [])}
 
 

@@ -10,22 +10,31 @@ taxonomy as (
 named as (
 
     select
-        -- a sender may have written an address into a name
-        {{ masked('event_name') }} as event_name,
+        event_name,
         count(*) as events,
         min(activity_date) as first_date,
         max(activity_date) as last_date
-    from {{ ref('stg_events') }} as events
-    left join taxonomy on lower(events.event_name) = lower(taxonomy.event)
-    where events.activity_date <= {{ as_of() }} and taxonomy.event is null
-    group by {{ masked('event_name') }}
+    from {{ ref('stg_events') }}
+    where activity_date <= {{ as_of() }}
+    group by event_name
+
+),
+
+unmapped as (
+
+    -- a sender may have written an address into a name
+    select {{ masked('named.event_name') }} as event, named.events, named.first_date, named.last_date
+    from named
+    left join taxonomy on lower(named.event_name) = lower(taxonomy.event)
+    where taxonomy.event is null
 
 )
 
 select
-    named.event_name as event,
+    event,
     {{ as_of() }} as as_of,
-    named.events,
-    named.first_date,
-    named.last_date
-from named
+    cast(sum(events) as bigint) as events,
+    min(first_date) as first_date,
+    max(last_date) as last_date
+from unmapped
+group by event
