@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import statistics
 import subprocess
-import sys
 import time
 from datetime import date, timedelta
 from pathlib import Path
 
 from orchestration.settings import ROOT
+from tests.pipeline import RUN, environment
 
 _FIRST = date(2026, 6, 30)
 _PARTS = re.compile(r"([a-z][a-z ]*) (\d+\.\d)")
@@ -35,18 +34,11 @@ def empty_daily_runs(folder: Path, nights: int) -> list[tuple[str, float, str]]:
 
 def _run(folder: Path, as_of: date) -> dict[str, float]:
     """Run once and return the seconds of each part: those that the summary prints, and of the process as a whole."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("BAROMETER_")} | {
-        "BAROMETER_LANDING": str(ROOT / "data" / "sample"),
-        "BAROMETER_DATA": str(folder / "overhead"),
-        "BAROMETER_SETTLE_SECONDS": "0",
-        "BAROMETER_AS_OF": as_of.isoformat(),
-        "BAROMETER_TODAY": (as_of + timedelta(days=1)).isoformat(),
-    }
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "orchestration", "run"],
+        RUN,
         cwd=ROOT,
-        env=environment,
+        env=environment(ROOT / "data" / "sample", folder / "overhead", as_of),
         check=True,
         capture_output=True,
         text=True,

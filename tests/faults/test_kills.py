@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import re
 import shutil
 import signal
@@ -20,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -30,11 +30,12 @@ from orchestration.resources import WRITER_POOL
 from orchestration.settings import DBT_PROJECT, ROOT, settings_from_environment
 from orchestration.warehouse.lock import warehouse_lock
 from orchestration.warehouse.project import ensure_manifest
+from tests.pipeline import RUN, environment
 
 SAMPLE = ROOT / "data" / "sample"
 #: Files of these months come with the second day: much to load, little to build.
 LATE_MONTHS = ("2026-01", "2026-02", "2026-03", "2026-04")
-FIRST, SECOND, THIRD = "2026-06-30", "2026-07-01", "2026-07-02"
+FIRST, SECOND = "2026-06-30", "2026-07-01"
 TRUNCATED = "consents/truncated.csv.gz"
 #: Columns that say when, not what.
 CLOCKS = {"built_at", "loaded_at", "seen_at", "seconds"}
@@ -82,31 +83,21 @@ class Folder:
     def published(self) -> Path:
         return self.data / "warehouse" / "barometer.duckdb"
 
-    def start(self, as_of: str, today: str) -> Run:
+    def start(self, as_of: str) -> Run:
         log = self.data.with_name(f"{self.data.name}-{len(self.runs)}.log")
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("BAROMETER", "DAGSTER"))
-        }
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "orchestration", "run"],
+                RUN,
                 cwd=self.repository,
-                env={
-                    **environment,
-                    "BAROMETER_LANDING": str(self.landing),
-                    "BAROMETER_DATA": str(self.data),
-                    "BAROMETER_AS_OF": as_of,
-                    "BAROMETER_TODAY": today,
-                    "BAROMETER_SETTLE_SECONDS": "0",
-                },
+                env=environment(self.landing, self.data, date.fromisoformat(as_of)),
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         self.runs.append(Run(process, log))
         return self.runs[-1]
 
-    def run(self, as_of: str, today: str) -> Run:
-        run = self.start(as_of, today)
+    def run(self, as_of: str) -> Run:
+        run = self.start(as_of)
         run.wait()
         return run
 
@@ -243,7 +234,7 @@ def folder(landings: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="module")
 def blocked(folder: Folder) -> tuple[Run, set[str]]:
     """The first run, which finds the truncated file; and the files it left."""
-    run = folder.run(FIRST, SECOND)
+    run = folder.run(FIRST)
     return run, {path.name for path in folder.data.iterdir()} | {
         path.name for path in folder.published.parent.iterdir()
     }
@@ -291,7 +282,7 @@ def grows(path: Path) -> Callable[[], bool]:
 
 
 def kill(folder: Folder, moment: str, condition: Callable[[], bool]) -> Killed:
-    run = folder.start(SECOND, THIRD)
+    run = folder.start(SECOND)
     run.wait_for(condition)
     orphans = run.kill()
     started = time.monotonic()
@@ -325,7 +316,7 @@ def go_through_kills(killed: Folder, undisturbed: Folder, first_landing: Path) -
         return "".join(path.read_text() for path in set(logs.iterdir()) - old_logs)
 
     with warehouse_lock(undisturbed.data / "warehouse", 0, print):
-        pair = [undisturbed.start(SECOND, THIRD) for _ in range(2)]
+        pair = [undisturbed.start(SECOND) for _ in range(2)]
         for run in pair:
             run.wait_for(lambda run=run: waiting(undisturbed) in run.output())  # type: ignore[misc]
     with reading(killed.published) as dates_read:
@@ -338,7 +329,7 @@ def go_through_kills(killed: Folder, undisturbed: Folder, first_landing: Path) -
             ),
             kill(killed, "publishing", temporary.exists),
         ]
-        last = killed.run(SECOND, THIRD)
+        last = killed.run(SECOND)
     assert last.process.returncode == 0, last.output()
     for run in pair:
         run.wait()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -16,10 +14,11 @@ import yaml
 from orchestration import policy
 from orchestration.errors import BarometerError
 from orchestration.settings import ROOT
+from tests.pipeline import run_pipeline
 
 PAGE = ROOT / "docs" / "ADDING_A_FAMILY.md"
 FAMILY = "visit_rhythm"
-DAY, DAY_AFTER = "2024-06-30", "2024-07-01"
+DAY = date(2024, 6, 30)
 COPIED = ("dbt_project", "orchestration", "profiles.yml", "pyproject.toml")
 #: 9, 8, 1 and 0 days with a visit in the last 30; the last user only ordered.
 VISIT_DAYS = {"nine": 9, "eight": 8, "one": 1, "none": 0}
@@ -78,23 +77,7 @@ def test_a_family_is_a_model_and_its_words(project: Path, tmp_path: Path) -> Non
     add_the_words(project)
     policy.check_policy(project / "dbt_project")
     write_shop(tmp_path / "landing")
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestration", "run"],
-        cwd=project,
-        env={
-            **{key: value for key, value in os.environ.items() if not key.startswith("BAROMETER_")},
-            "PYTHONPATH": str(project),
-            "BAROMETER_LANDING": str(tmp_path / "landing"),
-            "BAROMETER_DATA": str(tmp_path / "data"),
-            "BAROMETER_AS_OF": DAY,
-            "BAROMETER_TODAY": DAY_AFTER,
-            "BAROMETER_SETTLE_SECONDS": "0",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_pipeline(tmp_path / "landing", tmp_path / "data", DAY, project)
     with duckdb.connect(str(tmp_path / "data" / "warehouse" / "barometer.duckdb"), read_only=True) as con:
         of_family = "from marts.user_segments where family = ?"
         assert set(con.execute(f"select user_id, segment {of_family}", [FAMILY]).fetchall()) == EXPECTED

@@ -9,7 +9,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from orchestration.errors import BarometerError
 from orchestration.settings import ROOT
 from orchestration.warehouse.families import published_families
 from tests import compiled_sql
+from tests.pipeline import run_pipeline
 from tests.properties import oracle
 
 CDNOW_DAY = date(1997, 9, 30)
@@ -44,23 +45,7 @@ class Shop:
 
     def run(self) -> str:
         """Run the whole pipeline and return what it said."""
-        done = subprocess.run(
-            [sys.executable, "-m", "orchestration", "run"],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "BAROMETER_LANDING": str(self.landing),
-                "BAROMETER_DATA": str(self.data),
-                "BAROMETER_AS_OF": str(self.as_of),
-                "BAROMETER_TODAY": str(self.as_of + timedelta(days=1)),
-                "BAROMETER_SETTLE_SECONDS": "0",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        return run_pipeline(self.landing, self.data, self.as_of)
 
     @property
     def published(self) -> Path:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections import Counter
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from orchestration.settings import ROOT
 from tests import compiled_sql
+from tests.pipeline import run_pipeline
 from tests.properties.worlds import Batch, make_case, whole, write_batch
 
 WORLDS = 30
@@ -41,28 +38,9 @@ def contents(con: duckdb.DuckDBPyConnection, relation: str) -> Counter[tuple[str
     return Counter(tuple(map(str, row)) for row in con.execute(f"select {kept} from {relation}").fetchall())
 
 
-def run_pipeline(landing: Path, data: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestration", "run"],
-        cwd=ROOT,
-        env={
-            **{key: value for key, value in os.environ.items() if not key.startswith("BAROMETER_")},
-            "BAROMETER_LANDING": str(landing),
-            "BAROMETER_DATA": str(data),
-            "BAROMETER_AS_OF": AS_OF.isoformat(),
-            "BAROMETER_TODAY": (AS_OF + timedelta(days=1)).isoformat(),
-            "BAROMETER_SETTLE_SECONDS": "0",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_dbt_and_the_runner_give_the_same_rows(tmp_path: Path) -> None:
     write_batch(thirty_worlds(), tmp_path / "landing", "all")
-    run_pipeline(tmp_path / "landing", tmp_path / "data")
+    run_pipeline(tmp_path / "landing", tmp_path / "data", AS_OF)
     compiled = compiled_sql.compile_project(tmp_path / "compiled")
     world = compiled_sql.World(compiled)
     world.load(tmp_path / "landing")

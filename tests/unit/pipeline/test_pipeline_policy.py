@@ -22,8 +22,9 @@ from orchestration.landing.contract import DATASETS
 from orchestration.policy_rules import ORDERS, SEEDS, VARS
 from orchestration.resources import Warehouse
 from orchestration.settings import DBT_PROJECT
+from orchestration.warehouse.families import family_models
 
-FAMILIES = {path.stem.removeprefix("fam_") for path in (DBT_PROJECT / "models" / "families").rglob("fam_*.sql")}
+FAMILIES = family_models().keys()
 YML = (DBT_PROJECT / "dbt_project.yml").read_text(encoding="utf-8")
 DOCUMENT = yaml.safe_load(YML)
 FILES = {path.stem: path.read_bytes() for path in (DBT_PROJECT / "seeds").glob("*.csv")}
