@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.errors import BarometerError
-from orchestration.policy import check_policy
+from orchestration.policy import check_policy, policy_warnings
 from orchestration.settings import ROOT, SAMPLE_MARK, Settings, settings_from_environment
 from orchestration.warehouse.build import kind_of_run
 from orchestration.warehouse.project import ensure_manifest
@@ -78,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     dev.add_argument("--port", type=int, default=3000, help="port of the UI (default: 3000)")
     dev.add_argument("--sample", action="store_true", help="look at the committed sample, on its last day")
     dev.set_defaults(command=_dev)
+    explain = commands.add_parser("explain", parents=[common], help="say what is known of one user, and why")
+    explain.add_argument("user", metavar="USER", help="the user_id, as your own systems write it")
+    explain.add_argument("--as-of", metavar="DATE", type=_date, help="a date that was built (default: the published)")
+    explain.add_argument("--addresses", action="store_true", help="show the addresses too, which are personal data")
+    explain.set_defaults(command=_explain)
     return parser
 
 
@@ -131,12 +136,19 @@ def prepare_dagster_home(settings: Settings) -> None:
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 
 
+def _check_policy() -> None:
+    """Stop at a wrong policy; say what is allowed and hardly meant."""
+    check_policy()
+    for warning in policy_warnings():
+        _log.warning("Warning: %s", warning)
+
+
 def _run(options: argparse.Namespace) -> None:
     _use_sample_unless_told()
     if options.as_of:
         os.environ["BAROMETER_AS_OF"] = options.as_of.isoformat()
     started = time.perf_counter()
-    check_policy()
+    _check_policy()
     settings = settings_from_environment()
     settings.require_landing()
     kind_of_run(settings.as_of, settings.today, set())
@@ -207,14 +219,14 @@ def _seconds_by_stage(result: dg.ExecuteInProcessResult) -> dict[str, float]:
 
 
 def _parse(options: argparse.Namespace) -> None:
-    check_policy()
+    _check_policy()
     ensure_manifest(settings_from_environment())
 
 
 def _dev(options: argparse.Namespace) -> None:
     if options.sample:
         _use_sample_unless_told()
-    check_policy()
+    _check_policy()
     settings = settings_from_environment()
     prepare_dagster_home(settings)
     ensure_manifest(settings)
@@ -224,3 +236,9 @@ def _dev(options: argparse.Namespace) -> None:
     # the web server and the daemon read the storage class that dagster.yaml names
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     os.execv(command[0], [*command, "-h", "127.0.0.1", "-p", str(options.port)])
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from orchestration.explain.text import explain
+
+    print(explain(settings_from_environment(), options.user, options.as_of, options.addresses))  # noqa: T201

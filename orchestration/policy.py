@@ -1,4 +1,4 @@
-"""Checks the policy, which is the vars of dbt_project.yml and the seeds, before anything runs.
+"""Checks the policy, which is the vars of dbt_project.yml, the seeds and the audiences, before anything runs.
 
 What is right stands in `policy_rules`. The functions here look at what is written and return a line for each problem:
 where it is, what is wrong, what would be right.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import re
 from collections import defaultdict
@@ -16,7 +15,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from difflib import get_close_matches
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -25,14 +23,28 @@ from typing import Any
 import yaml
 
 from orchestration.errors import BarometerError
-from orchestration.policy_rules import CELLS, CUTS, MEASURES, ORDERS, RFM_SCORES, SEEDS, VARS, SeedRule
+from orchestration.policy_rules import (
+    CELLS,
+    CUTS,
+    MEASURES,
+    ORDERS,
+    POLICY_SEGMENTS,
+    RFM_SCORES,
+    SEEDS,
+    VARS,
+    WEEKDAYS,
+    SeedRule,
+    channels_of,
+)
+from orchestration.policy_words import nearest, shown
 from orchestration.settings import DBT_PROJECT
+from orchestration.warehouse.audiences import Audience, audience_files, read_audiences
 from orchestration.warehouse.families import TABLES_IN_WORDS, family_models, placeholders
 
 _YML = "dbt_project.yml"
 _HINT = (
-    "Mend it in dbt_project/dbt_project.yml and dbt_project/seeds/ (docs/OPERATING.md, Policy); `make parse` checks "
-    "again without a run."
+    "Mend it in dbt_project/dbt_project.yml, dbt_project/seeds/ and dbt_project/models/audiences/ (docs/OPERATING.md, "
+    "Policy); `make parse` checks again without a run."
 )
 _ASKED = re.compile(r"\bvar\(\s*['\"](\w+)")
 #: So many cells or ages are named in one line.
@@ -45,6 +57,8 @@ _SEGMENT = "segment"
 _RFM_BESIDE_THE_MAP = ("lost", "no_orders")
 #: Vars with the length of a window in which the weights of the seed decay_factors fade.
 _FADING = ("pressure_decay_days", "lead_days")
+#: Seeds with a column of channels.
+_WITH_CHANNELS = ("contact_policy", "channel_gaps", "blackout_dates", "send_hours")
 
 
 @dataclass(frozen=True)
@@ -60,11 +74,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Policy:
-    """Vars, seeds without an unreadable cell, and the names of the families that have a model."""
+    """Vars, seeds without an unreadable cell, the names of the families that have a model, and the audiences.
+
+    ``audiences`` are by the path of their model, and None while one of these is wrong.
+    """
 
     variables: Mapping[str, Any]
     seeds: Mapping[str, Sequence[Row]]
     families: frozenset[str]
+    audiences: Mapping[str, Audience] | None
 
     def has(self, name: str) -> bool:
         """Whether a var is there and what it must be."""
@@ -75,11 +93,12 @@ def check_policy(project: Path = DBT_PROJECT) -> None:
     """Raise BarometerError with every problem of the policy of a dbt project."""
     text = (project / _YML).read_bytes()
     files = [(path.stem, path.read_bytes()) for path in sorted((project / "seeds").glob("*.csv"))]
-    families = family_models(project).keys()
-    problems = _problems_of_same(text, tuple(files), frozenset(families), frozenset())
+    families = frozenset(family_models(project))
+    models = tuple(audience_files(project).items())
+    problems = _problems_of_same(text, tuple(files), families, models, frozenset())
     if problems:
         # a var of somebody's own is no typo where a model asks for it; to read them all takes time
-        problems = _problems_of_same(text, tuple(files), frozenset(families), _asked_vars(project))
+        problems = _problems_of_same(text, tuple(files), families, models, _asked_vars(project))
     if problems:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise BarometerError(f"The policy has {count}:\n" + "\n".join(f"  {problem}" for problem in problems), _HINT)
@@ -87,10 +106,14 @@ def check_policy(project: Path = DBT_PROJECT) -> None:
 
 @lru_cache(maxsize=2)
 def _problems_of_same(
-    text: bytes, files: tuple[tuple[str, bytes], ...], families: frozenset[str], own_vars: frozenset[str]
+    text: bytes,
+    files: tuple[tuple[str, bytes], ...],
+    families: frozenset[str],
+    models: tuple[tuple[str, bytes], ...],
+    own_vars: frozenset[str],
 ) -> list[str]:
     """Look once at what does not change: every stage of a run asks."""
-    return problems_of(text, dict(files), families, own_vars)
+    return problems_of(text, dict(files), families, dict(models), own_vars)
 
 
 def _asked_vars(project: Path) -> frozenset[str]:
@@ -103,12 +126,50 @@ def problems_of(
     project_yml: str | bytes,
     seed_files: Mapping[str, bytes],
     families: Iterable[str],
+    audience_models: Mapping[str, bytes],
     own_vars: Collection[str] = (),
 ) -> list[str]:
-    """Return every problem of dbt_project.yml and the seeds, given as the files have them.
+    """Return every problem of dbt_project.yml, the seeds and the audiences, given as the files have them.
 
-    ``families`` are those that have a model; ``own_vars`` may be there, and be anything.
+    ``families`` are those that have a model; ``audience_models`` are by path; ``own_vars`` may be there, and be
+    anything.
     """
+    policy, problems = _read(project_yml, seed_files, families, audience_models, own_vars)
+    if policy is not None:
+        for needed, check in _CHECKS:
+            if policy.seeds.keys() >= set(needed):
+                problems += check(policy)
+    return problems
+
+
+def read_policy(project: Path = DBT_PROJECT) -> Policy:
+    """Return the policy of a dbt project that `check_policy` finds right."""
+    check_policy(project)
+    files = {path.stem: path.read_bytes() for path in (project / "seeds").glob("*.csv")}
+    return policy_of((project / _YML).read_bytes(), files, family_models(project), audience_files(project))
+
+
+def policy_of(
+    project_yml: str | bytes,
+    seed_files: Mapping[str, bytes],
+    families: Iterable[str],
+    audience_models: Mapping[str, bytes],
+) -> Policy:
+    """Return the policy that files hold in which `problems_of` finds no problem."""
+    policy, problems = _read(project_yml, seed_files, families, audience_models, ())
+    if policy is None:
+        raise BarometerError("\n".join(problems), _HINT)
+    return policy
+
+
+def _read(
+    project_yml: str | bytes,
+    seed_files: Mapping[str, bytes],
+    families: Iterable[str],
+    audience_models: Mapping[str, bytes],
+    own_vars: Collection[str],
+) -> tuple[Policy | None, list[str]]:
+    """Return the policy as far as it can be read, and what is wrong with each part of it by itself."""
     try:
         document, doubles = _read_yml(project_yml)
         variables = {str(name): value for name, value in document["vars"].items()}
@@ -118,22 +179,20 @@ def problems_of(
             if not str(name).startswith("+")
         }
     except yaml.YAMLError as error:
-        return [f"{_YML}: can't be read: {' '.join(str(error).split())}"]
+        return None, [f"{_YML}: can't be read: {' '.join(str(error).split())}"]
     except (AttributeError, KeyError, TypeError, ValueError):
-        return [f"{_YML}: must have vars, and under seeds, barometer for each seed its +column_types"]
+        return None, [f"{_YML}: must have vars, and under seeds, barometer for each seed its +column_types"]
+    known = frozenset(families)
     problems = [_of_var(name, "is there twice, must be there once") for name in doubles]
-    problems += var_problems(variables, frozenset(families), own_vars)
+    problems += var_problems(variables, known, own_vars)
     readable: dict[str, Sequence[Row]] = {}
     for name in sorted({*SEEDS, *declared, *seed_files}):
         rows, unreadable = read_seed(name, declared.get(name), seed_files.get(name))
         problems += [*unreadable, *seed_problems(name, rows, SEEDS.get(name, SeedRule([])))]
         if not unreadable:
             readable[name] = rows
-    policy = Policy(variables, readable, frozenset(families))
-    for needed, check in _CHECKS:
-        if readable.keys() >= set(needed):
-            problems += check(policy)
-    return problems
+    audiences, wrong = read_audiences(audience_models, variables)
+    return Policy(variables, readable, known, None if wrong else audiences), problems + wrong
 
 
 def _read_yml(text: str | bytes) -> tuple[Mapping[str, Any], list[str]]:
@@ -159,9 +218,9 @@ def var_problems(
     for name, value in variables.items():
         if name not in VARS:
             if name not in own_vars:
-                yield _of_var(name, f"nothing asks for it{_nearest(name, VARS.keys() - variables.keys())}")
+                yield _of_var(name, f"nothing asks for it{nearest(name, VARS.keys() - variables.keys())}")
         elif not VARS[name].fits(value):
-            yield _of_var(name, f"is {_shown(value)}, must be {VARS[name].words}")
+            yield _of_var(name, f"is {shown(value)}, must be {VARS[name].words}")
     for name, rule in VARS.items():
         if name not in variables:
             yield _of_var(name, f"is missing, must be {rule.words}")
@@ -171,14 +230,14 @@ def var_problems(
             low, high = variables[lower], variables[upper]
             if low > high or (low == high and order == "<"):
                 bound = "more than" if order == "<" else "at least"
-                yield _of_var(upper, f"is {_shown(high)}, must be {bound} {lower} ({_shown(low)})")
+                yield _of_var(upper, f"is {shown(high)}, must be {bound} {lower} ({shown(low)})")
     if "unpublished_families" in fits:
         for family in variables["unpublished_families"]:
             if family not in families:
                 yield _of_var(
                     "unpublished_families",
                     f"names {family}, which has no model models/families/**/fam_{family}.sql"
-                    f"{_nearest(family, families)}",
+                    f"{nearest(family, families)}",
                 )
 
 
@@ -219,7 +278,7 @@ def read_seed(name: str, types: Mapping[str, str] | None, content: bytes | None)
             try:
                 values[column] = _typed(cell, types[column])
             except ValueError as error:
-                problems.append(_of_seed(name, f"{column} is {_shown(cell)}, must be {error}", line))
+                problems.append(_of_seed(name, f"{column} is {shown(cell)}, must be {error}", line))
         rows.append(Row(line, values))
     return rows, problems
 
@@ -297,7 +356,7 @@ def seed_problems(name: str, rows: Sequence[Row], rule: SeedRule) -> Iterator[st
                 if name in SEEDS and column not in rule.optional:
                     yield _of_seed(name, f"{column} is empty, must be {_words(rule, column)}", row.line)
             elif column in rule.columns and not rule.columns[column].fits(value):
-                yield _of_seed(name, f"{column} is {_shown(value)}, must be {_words(rule, column)}", row.line)
+                yield _of_seed(name, f"{column} is {shown(value)}, must be {_words(rule, column)}", row.line)
     for key in rule.keys:
         lines: dict[tuple[Any, ...], int] = {}
         for row in rows:
@@ -369,7 +428,7 @@ def rfm_segment_problems(policy: Policy) -> Iterator[str]:
             yield _of_seed(
                 "rfm_map",
                 f"the segment {row['segment']} must have a row of the family rfm in segment_catalog_entries.csv"
-                f"{_nearest(row['segment'], explained)}",
+                f"{nearest(row['segment'], explained)}",
                 row.line,
             )
     for row in entries:
@@ -377,7 +436,7 @@ def rfm_segment_problems(policy: Policy) -> Iterator[str]:
             yield _of_seed(
                 "segment_catalog_entries",
                 f"nobody can be in {row['segment']} of the family rfm, must be a segment of rfm_map.csv"
-                f"{_nearest(row['segment'], mapped)}",
+                f"{nearest(row['segment'], mapped)}",
                 row.line,
             )
 
@@ -399,7 +458,7 @@ def fixed_cut_point_problems(policy: Policy) -> Iterator[str]:
             if None not in (low, high) and high < low:
                 yield _of_seed(
                     "rfm_fixed_cut_points",
-                    f"cut {upper} of {measure} is {_shown(high)}, must be at least cut {lower} ({_shown(low)})",
+                    f"cut {upper} of {measure} is {shown(high)}, must be at least cut {lower} ({shown(low)})",
                     rows[upper].line,
                 )
 
@@ -441,14 +500,96 @@ def age_band_problems(policy: Policy) -> Iterator[str]:
             )
 
 
-def contact_policy_problems(policy: Policy) -> Iterator[str]:
-    """The channels of caps are those of the seed channels."""
-    known = [row["channel"] for row in policy.seeds["channels"] if row["channel"]] + [_ALL_CHANNELS]
-    for row in policy.seeds["contact_policy"]:
-        if row["channel"] is not None and row["channel"] not in known:
+def channel_problems(policy: Policy) -> Iterator[str]:
+    """The channels of every table are those of the seed channels."""
+    known = _channels(policy)
+    for name in _WITH_CHANNELS:
+        others = [_ALL_CHANNELS] if name == "contact_policy" else []
+        for row in policy.seeds.get(name, ()):
+            if row["channel"] is not None and row["channel"] not in [*known, *others]:
+                yield _of_seed(
+                    name, f"channel is {shown(row['channel'])}, must be one of {', '.join([*known, *others])}", row.line
+                )
+
+
+def audience_channel_problems(policy: Policy) -> Iterator[str]:
+    """So are those of audiences, and of their settings."""
+    known = _channels(policy)
+    for path, audience in (policy.audiences or {}).items():
+        for channel in audience.channels:
+            if channel not in known:
+                yield f"{path}, meta channels: has {shown(channel)}, must be of {', '.join(known)}"
+    for row in policy.seeds.get("campaign_settings", ()):
+        for channel in _fitting(row, "channels", channels_of):
+            if channel not in known:
+                yield _of_seed(
+                    "campaign_settings", f"channels has {shown(channel)}, must be of {', '.join(known)}", row.line
+                )
+
+
+def blackout_problems(policy: Policy) -> Iterator[str]:
+    """A row is a date or a weekday."""
+    for row in policy.seeds["blackout_dates"]:
+        if (row["blackout_date"] is None) == (row["weekday"] is None):
+            what = "both are filled in" if row["weekday"] else "both are empty"
+            yield _of_seed("blackout_dates", f"blackout_date and weekday: {what}, must be exactly one", row.line)
+
+
+def send_hour_problems(policy: Policy) -> Iterator[str]:
+    """Sending begins before it ends."""
+    for row in policy.seeds["send_hours"]:
+        if None not in (row["send_from"], row["send_until"]) and row["send_from"] >= row["send_until"]:
             yield _of_seed(
-                "contact_policy", f"channel is {_shown(row['channel'])}, must be one of {', '.join(known)}", row.line
+                "send_hours",
+                f"send_until is {row['send_until']}, must be more than send_from ({row['send_from']})",
+                row.line,
             )
+
+
+def campaign_problems(policy: Policy) -> Iterator[str]:
+    """Settings are of campaigns that some audience has; no two audiences have the same."""
+    if policy.audiences is None:
+        return
+    audiences = {audience.name: audience for audience in policy.audiences.values()}
+    sends_news = [name for name, audience in audiences.items() if "campaign_id" in audience.returns]
+    news = [row for row in policy.seeds["category_settings"] if row["news_campaign_id"]]
+    for row in news:
+        campaign = row["news_campaign_id"]
+        if campaign in audiences and campaign not in sends_news:
+            what = "the campaign of the audience of this name, must be another"
+        elif audiences and not sends_news:
+            what = "of no audience, must be empty: none returns campaign_id"
+        else:
+            continue
+        yield _of_seed("category_settings", f"news_campaign_id is {shown(campaign)}, {what}", row.line)
+    campaigns = {*audiences, *(row["news_campaign_id"] for row in news)}
+    for row in policy.seeds["campaign_settings"]:
+        campaign = row["campaign_id"]
+        if campaign is not None and campaign not in campaigns:
+            yield _of_seed(
+                "campaign_settings",
+                f"campaign_id is {shown(campaign)}, must be the name of an audience or a news_campaign_id of "
+                f"category_settings.csv{nearest(campaign, campaigns)}",
+                row.line,
+            )
+        audience = audiences.get(campaign)
+        if audience and audience.message_class != "marketing" and row["holdout_share"]:
+            yield _of_seed(
+                "campaign_settings",
+                f"holdout_share is {shown(row['holdout_share'])}, must be 0 or empty: nobody is held out of "
+                f"{audience.message_class} messages",
+                row.line,
+            )
+
+
+def _channels(policy: Policy) -> list[str]:
+    return [row["channel"] for row in policy.seeds["channels"] if row["channel"]]
+
+
+def _fitting(row: Row, column: str, read: Callable[[str], list[str]]) -> list[str]:
+    """Return what a cell of campaign_settings lists; nothing if it is empty or has a line already."""
+    value = row[column]
+    return read(value) if value is not None and SEEDS["campaign_settings"].columns[column].fits(value) else []
 
 
 def catalog_problems(policy: Policy) -> Iterator[str]:
@@ -465,7 +606,7 @@ def catalog_problems(policy: Policy) -> Iterator[str]:
                 if name not in known:
                     yield _of_seed(
                         "segment_catalog_entries",
-                        f"{column} has {{{name}}}, must be {right}{_nearest(name, known)}",
+                        f"{column} has {{{name}}}, must be {right}{nearest(name, known)}",
                         row.line,
                     )
             if not len(names) == text.count("{") == text.count("}"):
@@ -477,7 +618,7 @@ def catalog_problems(policy: Policy) -> Iterator[str]:
         yield _of_seed(
             "segment_catalog_entries",
             f"the family {family} must have a model models/families/**/fam_{family}.sql"
-            f"{_nearest(family, policy.families - named.keys())}",
+            f"{nearest(family, policy.families - named.keys())}",
             named[family],
         )
     for family in sorted(policy.families - named.keys()):
@@ -491,9 +632,59 @@ _CHECKS: Sequence[tuple[tuple[str, ...], Callable[[Policy], Iterator[str]]]] = (
     (("rfm_fixed_cut_points",), fixed_cut_point_problems),
     (("decay_factors",), decay_factor_problems),
     (("age_bands",), age_band_problems),
-    (("channels", "contact_policy"), contact_policy_problems),
+    (("channels",), channel_problems),
+    (("channels",), audience_channel_problems),
+    (("blackout_dates",), blackout_problems),
+    (("send_hours",), send_hour_problems),
+    (("campaign_settings", "category_settings"), campaign_problems),
     (("segment_catalog_entries",), catalog_problems),
 )
+
+
+# --- What is allowed, and is hardly meant.
+
+
+def policy_warnings(project: Path = DBT_PROJECT) -> list[str]:
+    """Return what somebody should hear of a policy that `check_policy` finds right."""
+    return warnings_of(read_policy(project))
+
+
+def warnings_of(policy: Policy) -> list[str]:
+    """Say so where no marketing can reach anybody: by caps of 0, by blackouts, or by both together."""
+    caps = [row for row in policy.seeds["contact_policy"] if row["max_contacts"] == 0]
+    quiet = [row for row in policy.seeds["blackout_dates"] if row["weekday"] and row["country"] is None]
+
+    def is_never(segment: str, channel: str) -> bool:
+        return any(
+            row["policy_segment"] in (segment, _EVERY_OTHER) and row["channel"] in (channel, _ALL_CHANNELS)
+            for row in caps
+        )
+
+    def is_quiet(weekday: str, channel: str) -> bool:
+        return any(row["weekday"] == weekday and row["channel"] in (channel, None) for row in quiet)
+
+    channels = _channels(policy)
+    if all(is_never(segment, channel) for segment in POLICY_SEGMENTS for channel in channels):
+        return [
+            "Nobody can be contacted: in seeds/contact_policy.csv a cap of 0, which means never, fits every policy "
+            "segment on all or on each channel. Where there should be no cap, take the row out."
+        ]
+    if all(is_quiet(weekday, channel) for weekday in WEEKDAYS for channel in channels):
+        return [
+            "Nobody can be contacted: seeds/blackout_dates.csv has every weekday, on every channel and in every "
+            "country. Leave a weekday out."
+        ]
+    if all(
+        is_never(segment, channel) or is_quiet(weekday, channel)
+        for segment in POLICY_SEGMENTS
+        for weekday in WEEKDAYS
+        for channel in channels
+    ):
+        return [
+            "Nobody can be contacted: where seeds/contact_policy.csv has no cap of 0, which means never, "
+            "seeds/blackout_dates.csv has every weekday. Take rows out of one of them."
+        ]
+    return []
 
 
 # --- How it is said.
@@ -507,16 +698,6 @@ def _of_seed(name: str, what: str, line: int | None = None) -> str:
     return f"seeds/{name}.csv{'' if line is None else f', line {line}'}: {what}"
 
 
-def _shown(value: Any) -> str:
-    """Return a value as somebody writes it in YAML or CSV."""
-    return str(value) if isinstance(value, (Decimal, date)) else json.dumps(value, default=str, ensure_ascii=False)
-
-
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, sorted(known), 1, 0.75)
-    return f" (meant {close[0]}?)" if close else ""

@@ -1,9 +1,9 @@
-"""What a right policy is, in three tables: the vars, the order between them, and the seeds."""
+"""What a right policy is, in tables: the vars, the order between them, the seeds, and the meta of audiences."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -61,17 +61,24 @@ def _is_time_zone(value: Any) -> bool:
         return False
 
 
+def _is_range(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_WHOLE.fits, value)) and value[0] <= value[1]
+
+
 _DAYS = _number("a whole number of days, 1 to 36500", 1, 36500, whole=True)
 _COUNT = _number("a whole number, 1 or more", 1, whole=True)
 _WHOLE = _number("a whole number, 0 or more", 0, whole=True)
 _AMOUNT = _number("a number, 0 or more", 0)
 _POSITIVE = Rule("a number above 0", lambda v: _AMOUNT.fits(v) and v > 0)
 _SHARE = _number("a share from 0 to 1", 0, 1)
+_CODE = _text("letters, digits, _, . and -", r"[\w.-]+")
+_EXACT_SHARE = Rule("a share from 0 to 1 with at most six decimals", lambda v: _SHARE.fits(v) and _has_decimals(v, 6))
 _SCORE = _number("a whole number from 1 to 5", 1, 5, whole=True)
 _SUM_OF_SCORES = _number("a whole number from 2 to 10", 2, 10, whole=True)
 _DATE = Rule('a date in quotes, like "2024-01-01"', _is_date)
 _TIME_ZONE = Rule("a time zone like UTC or Europe/Berlin", _is_time_zone)
 _CURRENCY = _text("a currency code like EUR", "[A-Z]{3}")
+_RANGE = Rule("two whole numbers of days, the first at most the second, like [15, 17]", _is_range)
 
 VARS: Mapping[str, Rule] = {
     "first_as_of": _DATE,
@@ -149,6 +156,15 @@ VARS: Mapping[str, Rule] = {
     # columns of contact_pressure are named after them
     "response_days": Rule("[30, 90]", lambda v: v == [30, 90]),
     "negative_signal_days": _DAYS,
+    "plan_grace_days": _number("a whole number of days, 0 or more", 0, 36500, whole=True),
+    "min_marketing_age": _number("a whole number of years, 0 or more", 0, whole=True),
+    "marketing_retention_days": _DAYS,
+    "just_bought_days": _number("a whole number of days, 0 or more", 0, 36500, whole=True),
+    "response_min_contacts": _COUNT,
+    "retention_first_days": _RANGE,
+    "retention_second_days": _RANGE,
+    "retention_silent_days": _DAYS,
+    "hot_lead_order_days": _DAYS,
 }
 
 #: The first var must be below the second, or not above it: what lies between would reach nobody.
@@ -165,6 +181,43 @@ ORDERS: Sequence[tuple[str, str, str]] = (
     ("subscription_risk_days", "<=", "subscription_decline_ahead_days"),
     ("pressure_short_days", "<", "pressure_month_days"),
 )
+
+
+def channels_of(text: str) -> list[str]:
+    """Return the channels of a row of campaign_settings, in order."""
+    return text.split("|")
+
+
+def variants_of(text: str) -> list[tuple[str, Decimal]]:
+    """Return name and share of the variants of a row of campaign_settings, in order; ValueError if it has no such."""
+    pairs = [variant.rpartition(":") for variant in text.split("|")]
+    if not all(re.fullmatch(r"\d(\.\d{1,6})?", share) for _, _, share in pairs):
+        raise ValueError(text)
+    return [(name, Decimal(share)) for name, _, share in pairs]
+
+
+def _is_listed(names: Sequence[str]) -> bool:
+    return all(map(_CODE.fits, names)) and len(set(names)) == len(names)
+
+
+def _are_variants(text: str) -> bool:
+    try:
+        variants = variants_of(text)
+    except ValueError:
+        return False
+    return _is_listed([name for name, _ in variants]) and _sum_to_1([share for _, share in variants])
+
+
+def _sum_to_1(shares: Iterable[Any]) -> bool:
+    """Whether each is a share from 0 to 1 with at most six decimals, and they sum to exactly 1."""
+    given = list(shares)
+    return all(map(_EXACT_SHARE.fits, given)) and sum(Decimal(str(share)) for share in given) == 1
+
+
+def _has_decimals(value: Any, most: int) -> bool:
+    """Whether a number has at most so many decimals."""
+    exponent = Decimal(str(value)).normalize().as_tuple().exponent
+    return isinstance(exponent, int) and -exponent <= most
 
 
 @dataclass(frozen=True)
@@ -188,7 +241,8 @@ _EVENT_CLASSES = (
     "purchase", "install", "uninstall",
 )  # fmt: skip
 _STAGES = ("unaware", "problem_aware", "solution_aware", "product_aware", "most_aware")
-_POLICY_SEGMENTS = ("*", "fatigued", "recent_buyer", "dormant", "new", "one_time", "engaged", "default")
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+POLICY_SEGMENTS = ("fatigued", "recent_buyer", "dormant", "new", "one_time", "engaged", "default")
 #: RFM scores of a cell -> how messages call it.
 CELLS = {(r, f, m, (f + m + 1) // 2): f"R{r} F{f} M{m}" for r, f, m in product(range(1, 6), range(1, 6), range(1, 6))}
 MEASURES = ("recency", "frequency", "monetary")
@@ -252,6 +306,71 @@ SEEDS: Mapping[str, SeedRule] = {
     ),
     "contact_policy": SeedRule(
         [("policy_segment", "channel", "window_days")],
-        {"policy_segment": _one_of(*_POLICY_SEGMENTS), "window_days": _DAYS, "max_contacts": _WHOLE},
+        {"policy_segment": _one_of("*", *POLICY_SEGMENTS), "window_days": _DAYS, "max_contacts": _WHOLE},
     ),
+    "channel_gaps": SeedRule([("channel",)], {"min_days": _WHOLE}),
+    "blackout_dates": SeedRule(
+        [("blackout_date", "weekday", "channel", "country")],
+        {"weekday": _one_of(*WEEKDAYS)},
+        optional=frozenset({"blackout_date", "weekday", "channel", "country", "note"}),
+        any_case=frozenset({"country"}),
+    ),
+    "send_hours": SeedRule(
+        [("channel", "country")],
+        {
+            "send_from": _number("a whole hour from 0 to 23", 0, 23, whole=True),
+            "send_until": _number("a whole hour from 1 to 24", 1, 24, whole=True),
+        },
+        optional=frozenset({"country"}),
+        any_case=frozenset({"country"}),
+    ),
+    "do_not_contact": SeedRule([("user_id",)], optional=frozenset({"note"})),
+    "campaign_settings": SeedRule(
+        [("campaign_id",)],
+        {
+            "value": _AMOUNT,
+            "channels": Rule("channels like email|push, each once", lambda v: _is_listed(channels_of(v))),
+            "holdout_share": _SHARE,
+            "variants": Rule("names and shares that sum to 1, like control:0.5|offer:0.5", _are_variants),
+            "repeat_after_days": _DAYS,
+            "max_sends": _COUNT,
+            "max_per_day": _COUNT,
+        },
+        optional=frozenset({
+            "is_active", "value", "channels", "holdout_share", "variants", "salt", "repeat_after_days", "max_sends",
+            "max_per_day", "test_ends_on", "note",
+        }),
+    ),
+    "category_settings": SeedRule([("category",)], optional=frozenset({"news_campaign_id"})),
+    "universal_holdout": SeedRule([("valid_from",), ("salt",)], {"share": _SHARE}),
 }  # fmt: skip
+
+MESSAGE_CLASSES = ("marketing", "transactional", "service")
+#: Columns that the model of an audience may have beside user_id.
+RETURNED = ("campaign_id", "value", "product_id", "category", "since")
+
+_WORDS = _text("a text of one line, without braces", r"[^{}\n]*[^{}\s][^{}\n]*")
+_BOOLEAN = Rule("true or false", lambda v: isinstance(v, bool))
+META_REQUIRED = ("objective", "criteria", "offer", "channels", "value")
+#: What the meta of an audience may hold.
+META: Mapping[str, Rule] = {
+    "objective": _WORDS,
+    "criteria": _WORDS,
+    "offer": _WORDS,
+    "channels": _list_of("a list of channels, each once, the preferred one first", _CODE, 1),
+    "value": Rule("a number, 0 or more, with at most two decimals", lambda v: _AMOUNT.fits(v) and _has_decimals(v, 2)),
+    "message_class": _one_of(*MESSAGE_CLASSES),
+    "holdout_share": _EXACT_SHARE,
+    "variants": Rule(
+        "a name and a share for each, like {'control': 0.5, 'offer': 0.5}, which sum to 1",
+        lambda v: isinstance(v, dict) and all(map(_CODE.fits, v)) and _sum_to_1(v.values()),
+    ),
+    "salt": _text("a text in quotes", r"\S+"),
+    "repeat_after_days": _DAYS,
+    "max_sends": _COUNT,
+    "max_per_day": _COUNT,
+    "each_order": _BOOLEAN,
+    "drops_silent_channels": _BOOLEAN,
+    "promotes_category": _WORDS,
+    "returns": _list_of(f"a list out of {', '.join(RETURNED)}, each once", _one_of(*RETURNED)),
+}

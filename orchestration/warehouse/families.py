@@ -1,8 +1,9 @@
 """The segment families of the dbt project, and what dbt must find written about them before it parses.
 
-dbt takes no refs from a loop over its graph, and an enforced contract names every column. So three files are written
-from the folder models/families/ and the vars: macros with the families and with the placeholders of the catalogue, and
-the page of user_360 from its template. A new family is one model and its rows in the catalogue.
+dbt takes no refs from a loop over its graph, and an enforced contract names every column. So files are written from
+the folder models/families/ and the vars: macros with the families and with the placeholders of the catalogue, and
+the page of user_360 from its template. A new family is one model and its rows in the catalogue. A macro with the
+audiences of models/audiences/ is written along with them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import yaml
 
 from orchestration.settings import DBT_PROJECT, dbt_vars
+from orchestration.warehouse.audiences import audience_macro, audiences
 
 #: Placeholders of the catalogue that no var fills.
 TABLES_IN_WORDS = ("rfm_map", "taxonomy_classes", "segment")
@@ -73,6 +75,7 @@ def write_generated(project: Path = DBT_PROJECT) -> None:
         f"{{% macro family_models() %}}{{{{ return({listed!r}) }}}}{{% endmacro %}}\n"
         f"{{% macro catalog_thresholds() %}}{{{{ return({thresholds!r}) }}}}{{% endmacro %}}\n",
     )
+    _write(project / "macros" / "generated" / "audience_models.sql", audience_macro(audiences(project)))
     published, descriptions = [f.name for f in found if f.is_published], _descriptions(project)
     said = {name: f"Segment of the family {name}. {descriptions.get(f'fam_{name}', '')}".strip() for name in published}
     fillings: dict[str, list[Any]] = {

@@ -19,12 +19,14 @@ from orchestration.command_line import main
 from orchestration.errors import BarometerError
 from orchestration.landing.assets import load_landing_files
 from orchestration.landing.contract import DATASETS
-from orchestration.policy_rules import ORDERS, SEEDS, VARS
+from orchestration.policy_rules import ORDERS, POLICY_SEGMENTS, SEEDS, VARS, WEEKDAYS
 from orchestration.resources import Warehouse
 from orchestration.settings import DBT_PROJECT
+from orchestration.warehouse.audiences import audience_files
 from orchestration.warehouse.families import family_models
 
 FAMILIES = family_models().keys()
+AUDIENCES = audience_files()
 YML = (DBT_PROJECT / "dbt_project.yml").read_text(encoding="utf-8")
 DOCUMENT = yaml.safe_load(YML)
 FILES = {path.stem: path.read_bytes() for path in (DBT_PROJECT / "seeds").glob("*.csv")}
@@ -44,7 +46,24 @@ SMALL = {
     'rfm,3,lost,"Those, too",Leave,,,,,\nrfm,4,no_orders,No order ever,Convert,,,,,\n'
     "stage,1,*,{segment} by {taxonomy_classes},Help,,,,,\n",
     "rfm_fixed_cut_points": "measure,cut,value\n",
+    "channel_gaps": "channel,min_days\nsms,3\n",
+    "blackout_dates": "blackout_date,weekday,channel,country,note\n2026-12-25,,,,Christmas\n,sunday,voice,DE,\n",
+    "send_hours": "channel,country,send_from,send_until\nsms,,9,20\nsms,DE,10,19\n",
+    "do_not_contact": "user_id,note\nu1,asked by letter\n",
+    "campaign_settings": "campaign_id,is_active,value,channels,holdout_share,variants,salt,repeat_after_days,max_sends,"
+    "max_per_day,test_ends_on,note\nthanks,false,2.5,email|push,0.1,a:0.5|b:0.5,2,30,3,100,2026-12-31,\n"
+    "news_tea,,,,,,,,,,,\n",
+    "category_settings": "category,is_replenishable,news_campaign_id\nTea,true,news_tea\nToys,false,\n",
+    "universal_holdout": "valid_from,salt,share\n2026-01-01,2026,0.05\n",
 }
+#: Two audiences, one of which says which campaign.
+META = "{{{{ config(meta={{'objective': 'o', 'criteria': 'c', 'offer': 'o', 'channels': ['email'], 'value': 1{}}}) }}}}"
+MODELS = {
+    "models/audiences/aud_care.sql": META.format(", 'message_class': 'service'"),
+    "models/audiences/aud_news.sql": META.format(", 'returns': ['campaign_id']"),
+    "models/audiences/aud_thanks.sql": META.format(""),
+}
+CHANNELS = "email, sms, push, web_push, in_app, whatsapp, telegram, viber, voice"
 HASH = "56e1ba518a4e87b6188d04715e0a67d44d047e48e289ce4e54fecddb9e73fc7c"
 
 
@@ -54,14 +73,27 @@ class Written:
 
     document: dict[str, Any] = field(default_factory=lambda: deepcopy(DOCUMENT))
     files: dict[str, bytes] = field(default_factory=lambda: {**FILES, **{n: t.encode() for n, t in SMALL.items()}})
+    models: dict[str, str] = field(default_factory=lambda: dict(MODELS))
 
     def __post_init__(self) -> None:
         self.document["vars"]["unpublished_families"] = []
 
     def problems(self) -> list[str]:
         return policy.problems_of(
-            yaml.dump(self.document, Dumper=yaml.CSafeDumper, sort_keys=False), self.files, {"rfm", "stage"}
+            yaml.dump(self.document, Dumper=yaml.CSafeDumper, sort_keys=False),
+            self.files,
+            {"rfm", "stage"},
+            {path: text.encode() for path, text in self.models.items()},
         )
+
+    def warnings(self) -> list[str]:
+        read = policy.policy_of(
+            yaml.dump(self.document, Dumper=yaml.CSafeDumper, sort_keys=False),
+            self.files,
+            {"rfm", "stage"},
+            {path: text.encode() for path, text in self.models.items()},
+        )
+        return policy.warnings_of(read)
 
 
 Edit = Callable[[Written], None]
@@ -93,6 +125,10 @@ def whole(seed: str, content: str | bytes) -> Edit:
 
 def both(*edits: Edit) -> Edit:
     return lambda written: [edit(written) for edit in edits] and None
+
+
+def audience(name: str, more: str) -> Edit:
+    return lambda written: written.models.update({f"models/audiences/aud_{name}.sql": META.format(more)})
 
 
 def fixed(*lines: str) -> Edit:
@@ -534,12 +570,181 @@ CASES: dict[str, tuple[Edit, str | list[str]]] = {
         replace("segment_catalog_entries", "No order ever", ""),
         "seeds/segment_catalog_entries.csv, line 5: rule is empty, must be filled in",
     ),
+    # whom the plan may contact
+    "a range the other way round": (
+        var("retention_first_days", [17, 15]),
+        "dbt_project.yml, var retention_first_days: is [17, 15], must be two whole numbers of days, the first at most "
+        "the second, like [15, 17]",
+    ),
+    "a range of one": (
+        var("retention_second_days", [30]),
+        "dbt_project.yml, var retention_second_days: is [30], must be two whole numbers of days, the first at most the "
+        "second, like [15, 17]",
+    ),
+    "a negative grace": (
+        var("plan_grace_days", -1),
+        "dbt_project.yml, var plan_grace_days: is -1, must be a whole number of days, 0 or more",
+    ),
+    "a gap of a channel that is none": (
+        add("channel_gaps", "pigeon,3"),
+        f'seeds/channel_gaps.csv, line 3: channel is "pigeon", must be one of {CHANNELS}',
+    ),
+    "a gap of every channel": (
+        add("channel_gaps", "all,3"),
+        f'seeds/channel_gaps.csv, line 3: channel is "all", must be one of {CHANNELS}',
+    ),
+    "a negative gap": (
+        add("channel_gaps", "email,-1"),
+        "seeds/channel_gaps.csv, line 3: min_days is -1, must be a whole number, 0 or more",
+    ),
+    "a gap twice": (
+        add("channel_gaps", "sms,2"),
+        "seeds/channel_gaps.csv, line 3: has the channel of line 2 (sms), must have its own",
+    ),
+    "a quiet day without a day": (
+        add("blackout_dates", ",,sms,,"),
+        "seeds/blackout_dates.csv, line 4: blackout_date and weekday: both are empty, must be exactly one",
+    ),
+    "a quiet day with two days": (
+        add("blackout_dates", "2026-12-26,saturday,,,"),
+        "seeds/blackout_dates.csv, line 4: blackout_date and weekday: both are filled in, must be exactly one",
+    ),
+    "a weekday that is none": (
+        add("blackout_dates", ",Sun,,,"),
+        'seeds/blackout_dates.csv, line 4: weekday is "Sun", must be one of monday, tuesday, wednesday, thursday, '
+        "friday, saturday, sunday",
+    ),
+    "a quiet day of a channel that is none": (
+        add("blackout_dates", ",monday,pigeon,,"),
+        f'seeds/blackout_dates.csv, line 4: channel is "pigeon", must be one of {CHANNELS}',
+    ),
+    "a quiet day twice": (
+        add("blackout_dates", ",sunday,voice,de,again"),
+        "seeds/blackout_dates.csv, line 4: has the blackout_date and weekday and channel and country of line 3 (empty, "
+        "sunday, voice, de), must have its own",
+    ),
+    "hours that end before they begin": (
+        add("send_hours", "email,,20,8"),
+        "seeds/send_hours.csv, line 4: send_until is 8, must be more than send_from (20)",
+    ),
+    "hours of no length": (
+        add("send_hours", "email,,8,8"),
+        "seeds/send_hours.csv, line 4: send_until is 8, must be more than send_from (8)",
+    ),
+    "an hour that is none": (
+        add("send_hours", "email,,8,25"),
+        "seeds/send_hours.csv, line 4: send_until is 25, must be a whole hour from 1 to 24",
+    ),
+    "hours of no channel": (
+        add("send_hours", ",DE,8,20"),
+        "seeds/send_hours.csv, line 4: channel is empty, must be filled in",
+    ),
+    "hours of a channel that is none": (
+        add("send_hours", "pigeon,,8,20"),
+        f'seeds/send_hours.csv, line 4: channel is "pigeon", must be one of {CHANNELS}',
+    ),
+    "hours twice": (
+        add("send_hours", "sms,,8,20"),
+        "seeds/send_hours.csv, line 4: has the channel and country of line 2 (sms, empty), must have its own",
+    ),
+    "somebody not to contact twice": (
+        add("do_not_contact", "u1,"),
+        "seeds/do_not_contact.csv, line 3: has the user_id of line 2 (u1), must have its own",
+    ),
+    "settings of a campaign that is none": (
+        add("campaign_settings", "thnks,,,,,,,,,,,"),
+        'seeds/campaign_settings.csv, line 4: campaign_id is "thnks", must be the name of an audience or a '
+        "news_campaign_id of category_settings.csv (meant thanks?)",
+    ),
+    "settings twice": (
+        add("campaign_settings", "thanks,,,,,,,,,,,"),
+        "seeds/campaign_settings.csv, line 4: has the campaign_id of line 2 (thanks), must have its own",
+    ),
+    "settings with commas between channels": (
+        add("campaign_settings", 'care,,,"email,push",,,,,,,,'),
+        'seeds/campaign_settings.csv, line 4: channels is "email,push", must be channels like email|push, each once',
+    ),
+    "settings with a channel twice": (
+        add("campaign_settings", "care,,,email|email,,,,,,,,"),
+        'seeds/campaign_settings.csv, line 4: channels is "email|email", must be channels like email|push, each once',
+    ),
+    "settings with a channel that is none": (
+        add("campaign_settings", "care,,,email|pigeon,,,,,,,,"),
+        f'seeds/campaign_settings.csv, line 4: channels has "pigeon", must be of {CHANNELS}',
+    ),
+    "variants that don't sum to 1": (
+        replace("campaign_settings", "a:0.5|b:0.5", "a:0.5|b:0.4"),
+        'seeds/campaign_settings.csv, line 2: variants is "a:0.5|b:0.4", must be names and shares that sum to 1, like '
+        "control:0.5|offer:0.5",
+    ),
+    "variants without shares": (
+        replace("campaign_settings", "a:0.5|b:0.5", "a|b"),
+        'seeds/campaign_settings.csv, line 2: variants is "a|b", must be names and shares that sum to 1, like '
+        "control:0.5|offer:0.5",
+    ),
+    "a variant twice": (
+        replace("campaign_settings", "a:0.5|b:0.5", "a:0.5|a:0.5"),
+        'seeds/campaign_settings.csv, line 2: variants is "a:0.5|a:0.5", must be names and shares that sum to 1, like '
+        "control:0.5|offer:0.5",
+    ),
+    "a negative variant": (
+        replace("campaign_settings", "a:0.5|b:0.5", "a:1.5|b:-0.5"),
+        'seeds/campaign_settings.csv, line 2: variants is "a:1.5|b:-0.5", must be names and shares that sum to 1, like '
+        "control:0.5|offer:0.5",
+    ),
+    "a holdout of more than all": (
+        replace("campaign_settings", "0.1", "1.1"),
+        "seeds/campaign_settings.csv, line 2: holdout_share is 1.1, must be a share from 0 to 1",
+    ),
+    "a holdout of service messages": (
+        add("campaign_settings", "care,,,,0.1,,,,,,,"),
+        "seeds/campaign_settings.csv, line 4: holdout_share is 0.1, must be 0 or empty: nobody is held out of service "
+        "messages",
+    ),
+    "a campaign that is never sent": (
+        add("campaign_settings", "care,,,,,,,,0,,,"),
+        "seeds/campaign_settings.csv, line 4: max_sends is 0, must be a whole number, 1 or more",
+    ),
+    "news as another audience's campaign": (
+        add("category_settings", "Books,false,care"),
+        'seeds/category_settings.csv, line 4: news_campaign_id is "care", the campaign of the audience of this name, '
+        "must be another",
+    ),
+    "news that no audience sends": (
+        lambda written: written.models.pop("models/audiences/aud_news.sql"),
+        'seeds/category_settings.csv, line 2: news_campaign_id is "news_tea", of no audience, must be empty: none '
+        "returns campaign_id",
+    ),
+    "a category twice": (
+        add("category_settings", "Tea,false,"),
+        "seeds/category_settings.csv, line 4: has the category of line 2 (Tea), must have its own",
+    ),
+    "a salt twice": (
+        add("universal_holdout", "2027-01-01,2026,0.05"),
+        "seeds/universal_holdout.csv, line 3: has the salt of line 2 (2026), must have its own",
+    ),
+    "two holdouts from a date": (
+        add("universal_holdout", "2026-01-01,other,0.05"),
+        "seeds/universal_holdout.csv, line 3: has the valid_from of line 2 (2026-01-01), must have its own",
+    ),
+    "a holdout of more than everybody": (
+        add("universal_holdout", "2027-01-01,2027,5"),
+        "seeds/universal_holdout.csv, line 3: share is 5, must be a share from 0 to 1",
+    ),
+    "an audience of a channel that is none": (
+        audience("care", ", 'channels': ['email', 'pigeon']"),
+        f'models/audiences/aud_care.sql, meta channels: has "pigeon", must be of {CHANNELS}',
+    ),
+    "a wrong audience": (
+        audience("thanks", ", 'value': -1"),
+        "models/audiences/aud_thanks.sql, meta value: is -1, must be a number, 0 or more, with at most two decimals",
+    ),
 }  # fmt: skip
 
 
 def test_the_committed_policy_is_right() -> None:
     policy.check_policy()
-    assert policy.problems_of(YML, FILES, FAMILIES) == []
+    assert policy.problems_of(YML, FILES, FAMILIES, AUDIENCES) == []
 
 
 def test_the_policy_of_these_tests_is_right() -> None:
@@ -584,6 +789,82 @@ def test_fixed_cut_points_may_be_equal() -> None:
     assert written.problems() == []
 
 
+def test_a_cap_of_0_on_everything_may_be() -> None:
+    written = Written()
+    add("contact_policy", "*,all,30,0")(written)
+    assert written.problems() == []
+
+
+def test_settings_are_not_compared_with_audiences_that_can_t_be_read() -> None:
+    written = Written()
+    written.models["models/audiences/aud_thanks.sql"] = "select {{"
+    (problem,) = written.problems()
+    assert problem.startswith("models/audiences/aud_thanks.sql, line 1: can't be rendered: ")
+
+
+NOBODY = "Nobody can be contacted: "
+CAPS = f"{NOBODY}in seeds/contact_policy.csv a cap of 0"
+QUIET = f"{NOBODY}seeds/blackout_dates.csv has every weekday"
+BOTH = f"{NOBODY}where seeds/contact_policy.csv has no cap of 0"
+
+
+def caps(*rows: str) -> Edit:
+    return whole("contact_policy", "\n".join(["policy_segment,channel,window_days,max_contacts", *rows, ""]))
+
+
+def quiet(*rows: str) -> Edit:
+    return whole("blackout_dates", "\n".join(["blackout_date,weekday,channel,country,note", *rows, ""]))
+
+
+def on_every_day(where: str) -> list[str]:
+    return [f",{day},{where}," for day in WEEKDAYS]
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (caps("*,all,1,0"), CAPS),
+        (caps("*,all,7,5", "*,all,1,0"), CAPS),
+        (caps(*(f"{segment},all,7,0" for segment in POLICY_SEGMENTS)), CAPS),
+        (caps(*(f"*,{channel},7,0" for channel in CHANNELS.split(", "))), CAPS),
+        (
+            caps(
+                "fatigued,all,7,0",
+                *(f"{segment},{channel},7,0" for segment in POLICY_SEGMENTS[1:] for channel in CHANNELS.split(", ")),
+            ),
+            CAPS,
+        ),
+        # whoever has one way left can be contacted
+        (caps(), None),
+        (caps("*,all,7,1"), None),
+        (caps(*(f"{segment},all,7,0" for segment in POLICY_SEGMENTS[:-1])), None),
+        (caps(*(f"*,{channel},7,0" for channel in CHANNELS.split(", ")[:-1])), None),
+        (quiet(*on_every_day(",")), QUIET),
+        (quiet(*(row for channel in CHANNELS.split(", ") for row in on_every_day(f"{channel},"))), QUIET),
+        (quiet(*on_every_day(",")[1:]), None),
+        (quiet(*on_every_day(",DE")), None),
+        (quiet(*(row for channel in CHANNELS.split(", ")[1:] for row in on_every_day(f"{channel},"))), None),
+        (
+            both(
+                caps(*(f"*,{channel},7,0" for channel in CHANNELS.split(", ")[1:])), quiet(*on_every_day("email,"))
+            ),
+            BOTH,
+        ),
+    ],
+)  # fmt: skip
+def test_a_policy_under_which_nobody_can_be_contacted_is_said(edit: Edit, said: str | None) -> None:
+    written = Written()
+    edit(written)
+    assert written.problems() == []
+    warnings = written.warnings()
+    assert len(warnings) == (said is not None)
+    assert all(warning.startswith(str(said)) for warning in warnings)
+
+
+def test_the_committed_policy_lets_people_be_contacted() -> None:
+    assert policy.policy_warnings() == []
+
+
 def test_a_seed_of_somebody_s_own_is_only_read() -> None:
     written = Written()
     written.document["seeds"]["barometer"]["stores"] = {"+column_types": {"store": "varchar", "opened": "date"}}
@@ -623,13 +904,13 @@ def test_every_var_and_seed_of_the_tables_is_there() -> None:
     ],
 )
 def test_a_file_that_can_t_be_read(text: str | bytes, said: str) -> None:
-    (found,) = policy.problems_of(text, FILES, FAMILIES)
+    (found,) = policy.problems_of(text, FILES, FAMILIES, AUDIENCES)
     assert found.startswith(said)
 
 
 def test_a_var_that_is_there_twice() -> None:
     text = YML.replace("  rfm_window_days: 365\n", "  rfm_window_days: 365\n  rfm_window_days: 180\n")
-    assert policy.problems_of(text, FILES, FAMILIES) == [
+    assert policy.problems_of(text, FILES, FAMILIES, AUDIENCES) == [
         "dbt_project.yml, var rfm_window_days: is there twice, must be there once"
     ]
 
@@ -689,6 +970,20 @@ def test_no_command_begins_with_a_broken_policy(
     assert "What to do: Mend" in said
     assert "Traceback" not in said
     assert not data.exists()
+
+
+@pytest.mark.parametrize("command", ["run", "parse", "dev"])
+def test_a_command_says_a_warning_once(
+    data: Path, command: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise BarometerError("enough")
+
+    monkeypatch.setattr("orchestration.command_line.policy_warnings", lambda: ["Nobody can be contacted."])
+    monkeypatch.setattr("orchestration.command_line.settings_from_environment", stop)
+    with pytest.raises(SystemExit):
+        main([command])
+    assert capfd.readouterr().err.count("Warning: Nobody can be contacted.") == 1
 
 
 @pytest.mark.parametrize("where", ["resources", "landing.assets"], ids=["as it begins", "after it waited for the lock"])
