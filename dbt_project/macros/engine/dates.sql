@@ -46,3 +46,13 @@
 {%- endmacro %}
 
 {% macro spark__last_day_of_previous_month(date) -%} last_day(add_months({{ date }}, -1)) {%- endmacro %}
+
+
+{% macro weekday(date) -%}
+    {#- The name of the day of the week, in small letters. -#}
+    {{ adapter.dispatch('weekday', 'barometer')(date) }}
+{%- endmacro %}
+
+{% macro duckdb__weekday(date) -%} lower(dayname({{ date }})) {%- endmacro %}
+
+{% macro spark__weekday(date) -%} lower(date_format({{ date }}, 'EEEE')) {%- endmacro %}

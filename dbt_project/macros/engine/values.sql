@@ -97,3 +97,13 @@
 {% macro duckdb__contains(list, value) -%} list_contains({{ list }}, {{ value }}) {%- endmacro %}
 
 {% macro spark__contains(list, value) -%} array_contains({{ list }}, {{ value }}) {%- endmacro %}
+
+
+{% macro hash_integer(text) -%}
+    {#- The first 8 hex digits of the md5 of a text, as a whole number from 0 to 2^32 - 1. -#}
+    {{ adapter.dispatch('hash_integer', 'barometer')(text) }}
+{%- endmacro %}
+
+{% macro duckdb__hash_integer(text) -%} cast(concat('0x', substr(md5({{ text }}), 1, 8)) as bigint) {%- endmacro %}
+
+{% macro spark__hash_integer(text) -%} cast(conv(substr(md5({{ text }}), 1, 8), 16, 10) as bigint) {%- endmacro %}

@@ -170,7 +170,9 @@ judged as (
         or (
             restricted.unsubscribed_at is not null
             and coalesce(grants.granted_at <= restricted.unsubscribed_at, true)
-        ) as is_suppressed
+        ) as is_suppressed,
+        -- of what suppresses, the only thing that stops transactional and service messages too
+        hard_bounces.normalised_address is not null as is_hard_bounced
     from addresses
     inner join channels on addresses.channel = channels.channel
     left join grants on addresses.user_id = grants.user_id and addresses.channel = grants.channel
@@ -186,6 +188,7 @@ select
     address,
     normalised_address,
     has_consent,
-    is_suppressed
+    is_suppressed,
+    is_hard_bounced
 from judged
 {%- endmacro %}

@@ -22,8 +22,9 @@
 
 
 {% macro share_of_contacts(measure, days) -%}
+    {#- A planned contact without a log may not have been sent: nobody can have opened it. -#}
     round(
-        cast({{ contacts_in(days, value=measure) }} as double) / nullif({{ contacts_in(days) }}, 0), 6
+        cast({{ contacts_in(days, value=measure) }} as double) / nullif({{ contacts_in(days, value='logged_contacts') }}, 0), 6
     )
 {%- endmacro %}
 

@@ -38,6 +38,19 @@ negative as (
     from signals
     group by user_id
 
+),
+
+-- the caps over all channels: of who had contacts, and of everybody else
+caps as (
+
+    select * from {{ ref('int_cap_headroom') }} where channel = 'all'
+
+),
+
+unused as (
+
+    select * from {{ ref('int_policy_caps') }} where channel = 'all'
+
 )
 
 select
@@ -57,7 +70,20 @@ select
     coalesce(measured.uncounted_messages_30d, 0) as uncounted_messages_30d
     {%- for _, name in signal_kinds() %},
     coalesce(negative.{{ name }}, 0) as {{ name }}
-    {%- endfor %}
+    {%- endfor %},
+    status.policy_segment,
+    status.segment as pressure_status,
+    coalesce(caps.headroom, unused.headroom) as headroom,
+    coalesce(caps.cap_use, unused.cap_use) as cap_use,
+    case
+        when not coalesce(caps.is_never, unused.is_never, false)
+            then greatest({{ plan_date() }}, coalesce(caps.full_until, {{ plan_date() }}))
+    end as next_eligible_date,
+    coalesce(cap_use.is_over_cap_not_by_us, false) as over_cap_not_by_us
 from users
+left join {{ ref('fam_pressure_status') }} as status on users.user_id = status.user_id
+left join caps on users.user_id = caps.user_id
+left join unused on status.policy_segment = unused.policy_segment
+left join {{ ref('int_user_cap_use') }} as cap_use on users.user_id = cap_use.user_id
 left join measured on users.user_id = measured.user_id
 left join negative on users.user_id = negative.user_id

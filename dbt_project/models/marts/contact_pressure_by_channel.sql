@@ -45,6 +45,25 @@ pairs as (
 
     select user_id, channel from measured where recent_contacts > 0
 
+),
+
+unused as (
+
+    select * from {{ ref('int_policy_caps') }}
+
+),
+
+-- the caps over all channels bind each
+totals as (
+
+    select * from {{ ref('int_cap_headroom') }} where channel = 'all'
+
+),
+
+unused_totals as (
+
+    select * from unused where channel = 'all'
+
 )
 
 select
@@ -65,8 +84,27 @@ select
     coalesce(measured.uncounted_messages_30d, 0) as uncounted_messages_30d
     {%- for signal, name in signal_kinds() if signal != 'uninstall' %},
     coalesce(negative.{{ name }}, 0) as {{ name }}
-    {%- endfor %}
+    {%- endfor %},
+    coalesce(caps.headroom, unused.headroom) as headroom,
+    coalesce(caps.cap_use, unused.cap_use) as cap_use,
+    case
+        when
+            not coalesce(caps.is_never, unused.is_never, false)
+            and not coalesce(totals.is_never, unused_totals.is_never, false)
+            then greatest(
+                {{ plan_date() }},
+                coalesce(caps.full_until, {{ plan_date() }}),
+                coalesce(totals.full_until, {{ plan_date() }}),
+                coalesce({{ add_days('caps.last_contact_date', 'gaps.min_days') }}, {{ plan_date() }})
+            )
+    end as next_eligible_date
 from pairs
 inner join users on pairs.user_id = users.user_id
+left join {{ ref('int_user_policy_segment') }} as segments on pairs.user_id = segments.user_id
+left join {{ ref('int_cap_headroom') }} as caps on pairs.user_id = caps.user_id and pairs.channel = caps.channel
+left join unused on segments.policy_segment = unused.policy_segment and pairs.channel = unused.channel
+left join totals on pairs.user_id = totals.user_id
+left join unused_totals on segments.policy_segment = unused_totals.policy_segment
+left join {{ ref('channel_gaps') }} as gaps on pairs.channel = gaps.channel
 left join measured on pairs.user_id = measured.user_id and pairs.channel = measured.channel
 left join negative on pairs.user_id = negative.user_id and pairs.channel = negative.channel

@@ -1,4 +1,5 @@
--- One row per (user_id, channel) with an address as of the date that must not be used by all that is loaded by now.
+-- One row per (user_id, channel) with an address as of the date that marketing must not use by all that is loaded by now.
+-- blocks_service: transactional and service messages must not either.
 with
 
 now as (
@@ -25,7 +26,11 @@ select
         when erased.user_id is not null then 'erased'
         when now.is_suppressed then 'suppressed'
         else 'no_consent'
-    end as reason
+    end as reason,
+    erased.user_id is not null
+    or now.is_hard_bounced
+    or (channels.transactional_needs_consent and not now.has_consent) as blocks_service
 from now
+inner join {{ ref('channels') }} as channels on now.channel = channels.channel
 left join erased on now.user_id = erased.user_id
 where erased.user_id is not null or now.is_suppressed or not now.has_consent

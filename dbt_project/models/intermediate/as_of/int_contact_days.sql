@@ -3,7 +3,7 @@
 
 with
 
-contacts as (
+messages as (
 
     select * from {{ ref('fct_contacts') }}
 
@@ -21,30 +21,90 @@ factors as (
 
 ),
 
+planned as (
+
+    select * from {{ ref('int_planned_contacts') }} where not is_carried
+
+),
+
+-- the dates on which the message of a planned contact may be sent
+carried as (
+
+    select user_id, campaign_id, channel, plan_date as contact_date from planned
+
+    union
+
+    select user_id, campaign_id, channel, {{ add_days('plan_date', 1) }} as contact_date from planned
+
+),
+
 last_reactions as (
 
     select user_id, max(last_reaction_at) as last_reaction_at
-    from contacts
+    from messages
     where last_reaction_at is not null
     group by user_id
+
+),
+
+contacts as (
+
+    select
+        messages.user_id,
+        messages.channel,
+        messages.contact_date,
+        messages.is_contact,
+        messages.is_contact as is_logged_contact,
+        messages.is_contact and messages.is_opened as is_opened,
+        messages.is_contact and messages.is_clicked as is_clicked,
+        messages.is_contact
+        and (last_reactions.user_id is null or messages.sent_at > last_reactions.last_reaction_at) as is_since_reaction,
+        messages.is_contact and carried.user_id is not null as is_planned,
+        messages.message_class <> 'marketing' as is_uncounted
+    from messages
+    left join last_reactions on messages.user_id = last_reactions.user_id
+    left join carried
+        on
+            messages.user_id = carried.user_id
+            and messages.campaign_id = carried.campaign_id
+            and messages.channel = carried.channel
+            and messages.contact_date = carried.contact_date
+
+    union all
+
+    -- a planned contact counts until its log comes
+    select
+        planned.user_id,
+        planned.channel,
+        planned.plan_date as contact_date,
+        true as is_contact,
+        false as is_logged_contact,
+        false as is_opened,
+        false as is_clicked,
+        last_reactions.user_id is null
+        or planned.plan_date >= {{ business_date('last_reactions.last_reaction_at') }} as is_since_reaction,
+        true as is_planned,
+        false as is_uncounted
+    from (select distinct user_id, campaign_id, channel, plan_date from planned where is_pending) as planned
+    left join last_reactions on planned.user_id = last_reactions.user_id
 
 ),
 
 days as (
 
     select
-        contacts.user_id,
-        contacts.channel,
-        contacts.contact_date,
-        count(case when contacts.is_contact then 1 end) as contacts,
-        count(case when contacts.is_contact and contacts.is_opened then 1 end) as opened_contacts,
-        count(case when contacts.is_contact and contacts.is_clicked then 1 end) as clicked_contacts,
-        count(case when contacts.is_contact
-            and (last_reactions.last_reaction_at is null or contacts.sent_at > last_reactions.last_reaction_at) then 1 end) as contacts_since_reaction,
-        count(case when contacts.message_class <> 'marketing' then 1 end) as uncounted_messages
+        user_id,
+        channel,
+        contact_date,
+        count(case when is_contact then 1 end) as contacts,
+        count(case when is_logged_contact then 1 end) as logged_contacts,
+        count(case when is_opened then 1 end) as opened_contacts,
+        count(case when is_clicked then 1 end) as clicked_contacts,
+        count(case when is_since_reaction then 1 end) as contacts_since_reaction,
+        count(case when is_planned then 1 end) as planned_contacts,
+        count(case when is_uncounted then 1 end) as uncounted_messages
     from contacts
-    left join last_reactions on contacts.user_id = last_reactions.user_id
-    group by contacts.user_id, contacts.channel, contacts.contact_date
+    group by user_id, channel, contact_date
 
 )
 

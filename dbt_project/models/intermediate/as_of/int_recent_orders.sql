@@ -1,6 +1,8 @@
 -- One row per order of the last days that counts as of the date, with the moment it was placed.
 {{ config(database='build') }}
-{%- set days = [var('affinity_days'), var('lead_days'), var('fatigue_contact_days')] | max %}
+{%- set days = [
+    var('affinity_days'), var('lead_days'), var('fatigue_contact_days'), var('just_bought_days'), var('post_purchase_cycle_days') + 1
+] | max %}
 
 with
 

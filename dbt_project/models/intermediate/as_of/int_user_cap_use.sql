@@ -18,7 +18,7 @@ windows as (
 
 days as (
 
-    select user_id, channel, contact_date, contacts from {{ ref('int_contact_days') }} where contacts > 0
+    select user_id, channel, contact_date, contacts, planned_contacts from {{ ref('int_contact_days') }} where contacts > 0
 
 ),
 
@@ -29,7 +29,8 @@ counted as (
         days.user_id,
         windows.channel,
         windows.window_days,
-        sum(days.contacts) as contacts
+        sum(days.contacts) as contacts,
+        sum(days.planned_contacts) as planned_contacts
     from windows
     inner join days
         on
@@ -42,6 +43,8 @@ counted as (
 select
     counted.user_id,
     bool_or(counted.contacts > policy.max_contacts) as is_over_cap,
+    -- messages that no plan carried went beyond it
+    bool_or(counted.contacts > policy.max_contacts and counted.planned_contacts <= policy.max_contacts) as is_over_cap_not_by_us,
     bool_or(counted.contacts = policy.max_contacts) as is_at_cap,
     bool_or(counted.contacts >= {{ var('pressure_near_cap_share') }} * policy.max_contacts) as is_near_cap
 from counted

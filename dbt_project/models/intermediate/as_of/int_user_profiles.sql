@@ -2,6 +2,7 @@
 select
     user_id,
     birth_date,
+    installed_at,
     gender,
     country,
     region,

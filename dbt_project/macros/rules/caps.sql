@@ -1,0 +1,18 @@
+{% macro caps_left(left) -%}
+    {#- Over the fitting rows of the contact policy, called `policy`: the room that they leave. `left` is what one leaves. -#}
+    cast(greatest(min({{ left }}), 0) as bigint) as headroom,
+    bool_or(policy.max_contacts = 0) as is_never,
+    bool_or(policy.policy_segment <> 'fatigued' and {{ left }} <= 0) as is_used_up,
+    bool_or(policy.policy_segment = 'fatigued' and {{ left }} <= 0) as is_used_up_by_fatigue
+{%- endmacro %}
+
+
+{% macro cap_in_words(contacts) -%}
+    {#- The use of a cap, `7d 3/5`: window, contacts in it, the most that may be. -#}
+    concat(cast(policy.window_days as string), 'd ', cast({{ contacts }} as string), '/', cast(policy.max_contacts as string))
+{%- endmacro %}
+
+
+{% macro cap_order() -%}
+    {{ ordering(['policy.window_days', 'policy.max_contacts']) }}
+{%- endmacro %}
