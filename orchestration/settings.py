@@ -73,6 +73,11 @@ class Settings:
         return self.data / "extracts"
 
     @property
+    def planned_contacts(self) -> Path:
+        """Folder of what plan lists carried, one subfolder a plan date."""
+        return self.data / "planned_contacts"
+
+    @property
     def logs(self) -> Path:
         """Folder of the dbt logs, one file a run."""
         return self.data / "logs"

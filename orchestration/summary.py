@@ -7,7 +7,12 @@ from typing import Any
 
 import duckdb
 
-from orchestration.publish.overview import users_by_segment
+from orchestration.publish.overview import (
+    PLAN_COLUMNS,
+    plan_by_audience,
+    reasons_not_to_contact,
+    users_by_segment,
+)
 from orchestration.settings import Settings
 
 _STAGES = {
@@ -61,6 +66,8 @@ def summary(settings: Settings, seconds: Mapping[str, float]) -> str:
                 for family in ("engagement", "rfm")
             ),
             _table("Contacts in 7 days", ("contacts", "users"), con.execute(_SPREAD).fetchall()),
+            _table(f"Plan for {settings.plan_date}", PLAN_COLUMNS, plan_by_audience(con)),
+            _table("Not planned", ("reason", "candidates"), reasons_not_to_contact(con)),
         ]
         row = con.execute("select as_of, is_final from marts.build_info").fetchone()
     as_of, is_final = row or (None, True)

@@ -1,1 +1,1 @@
-"""The last stage: extracts of who may be contacted."""
+"""The last stage: extracts of who may be contacted, and of whom the plan contacts."""

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from orchestration.activation import segments
+from orchestration.activation import extracts
 from orchestration.errors import BarometerError
 from orchestration.ownership import OWNERS
 from orchestration.publish.assets import PUBLISHED
@@ -16,6 +16,7 @@ from orchestration.resources import WRITER_POOL, Warehouse, log
 from orchestration.settings import Settings
 from orchestration.warehouse.build import NIGHTLY, Build, is_built, open_working_and_build
 from orchestration.warehouse.project import fingerprint_of
+from orchestration.warehouse.running_tests import current_tests
 
 CHECK = "nothing_hides_a_wish_to_be_left_alone"
 SEGMENT_EXTRACTS = dg.AssetKey(["extracts", "segments"])
@@ -32,7 +33,7 @@ def _open_with_one_thread(settings: Settings, build: Build) -> Iterator[duckdb.D
 def raise_if_blocked(settings: Settings, build: Build) -> None:
     """Raise BarometerError, with what to do, while something may hide a wish to be left alone."""
     with _open_with_one_thread(settings, build) as con:
-        segments.raise_if_blocked(con)
+        extracts.raise_if_blocked(con)
 
 
 @dg.asset_check(
@@ -51,13 +52,13 @@ def nothing_hides_a_wish_to_be_left_alone(warehouse: Warehouse) -> dg.AssetCheck
         raise_if_blocked(warehouse.settings, warehouse.build())
     except BarometerError as error:
         # what an earlier run of this date wrote may hold somebody who has said no since
-        segments.remove_extracts(warehouse.settings.extracts, warehouse.settings.as_of)
+        extracts.remove_extracts(warehouse.settings.extracts, warehouse.settings.as_of)
         return dg.AssetCheckResult(passed=False, metadata={"what_to_do": str(error), "as_of": as_of})
     return dg.AssetCheckResult(passed=True, metadata={"as_of": as_of})
 
 
 def segment_extracts_of(dates: dg.PartitionsDefinition, freshness: dg.FreshnessPolicy) -> dg.AssetsDefinition:
-    """Return the asset of the segment extracts, which waits for the published file and its blocking checks."""
+    """Return the asset of the extracts, which waits for the published file and its blocking checks."""
 
     @dg.asset(
         key=SEGMENT_EXTRACTS,
@@ -70,11 +71,12 @@ def segment_extracts_of(dates: dg.PartitionsDefinition, freshness: dg.FreshnessP
         pool=WRITER_POOL,
         output_required=False,
         description="extracts/<as_of>/<family>/<segment>: user_id, channel and address of everybody of a segment who "
-        "has an address, consent and no suppression there, less whoever may no longer be contacted by all that is "
-        "loaded.",
+        "has an address, consent and no suppression there. extracts/<as_of>/plan/<audience>: whom the plan contacts on "
+        "the plan date, with address, campaign, variant, time zone and hours; each is recorded in planned_contacts "
+        "first. Less whoever is held out, and whoever may no longer be contacted by all that is loaded.",
     )
     def segment_extracts(warehouse: Warehouse) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
-        """Write the segment extracts of the date, unless its plan date is past or they are there already."""
+        """Write the extracts of the date, unless its plan date is past or they are there already."""
         settings, build = warehouse.settings, warehouse.build()
         if build.kind != NIGHTLY or settings.plan_date < settings.today:
             why = (
@@ -95,27 +97,42 @@ def segment_extracts_of(dates: dg.PartitionsDefinition, freshness: dg.FreshnessP
         raise_if_blocked(settings, build)
         with _open_with_one_thread(settings, build) as con:
             # what is written follows from the build and from the code that writes it
-            fingerprint = fingerprint_of([Path(segments.__file__)], [build.fingerprint])
-            result = segments.extract_segments(con, settings.extracts, settings.as_of, fingerprint)
+            code = sorted(Path(__file__).parent.glob("*.py"))
+            fingerprint = fingerprint_of(code, [build.fingerprint])
+            result = extracts.write_extracts(
+                con, settings.extracts, settings.planned_contacts, settings.as_of, fingerprint, current_tests()
+            )
         log.info(
-            "%s %s (%s rows, %s vetoed)",
+            "%s %s (segments: %s rows, %s vetoed; plan lists for %s: %s rows, %s vetoed)",
             "Extracts unchanged:" if result.is_same else "Extracts written:",
             result.folder,
-            f"{sum(result.rows.values()):,}",
-            result.vetoed,
+            f"{sum(result.segments.rows.values()):,}",
+            f"{result.segments.vetoed:,}",
+            settings.plan_date,
+            f"{sum(result.plan_lists.rows.values()):,}",
+            f"{sum(result.plan_lists.vetoed.values()):,}",
         )
         yield dg.MaterializeResult(metadata=metadata_of(result))
 
     return segment_extracts
 
 
-def metadata_of(result: segments.ExtractResult) -> dict[str, Any]:
-    """Return what is shown of extracts: where they are, and their rows. No table where no family is extracted."""
-    rows = [dg.TableRecord({"family": f, "segment": s, "rows": n}) for (f, s), n in result.rows.items()]
+def metadata_of(result: extracts.Extracts) -> dict[str, Any]:
+    """Return what is shown of extracts: where they are, and their rows. No table where it would have none."""
+    segments, lists = result.segments, result.plan_lists
+    by_segment = [dg.TableRecord({"family": f, "segment": s, "rows": n}) for (f, s), n in segments.rows.items()]
+    by_audience = [
+        dg.TableRecord({"audience": name, "rows": rows, "vetoed": lists.vetoed[name]})
+        for name, rows in lists.rows.items()
+    ]
     return {
         **({"skipped": "they hold this build already"} if result.is_same else {}),
         "path": dg.MetadataValue.path(str(result.folder)),
-        "dagster/row_count": sum(result.rows.values()),
-        "vetoed": result.vetoed,
-        **({"rows": dg.MetadataValue.table(rows)} if rows else {}),
+        "dagster/row_count": result.rows,
+        "vetoed": segments.vetoed + sum(lists.vetoed.values()),
+        "universal_holdout": segments.held_out,
+        "planned_contacts_added": result.planned,
+        # Dagster takes no table without rows
+        **({"rows": dg.MetadataValue.table(by_segment)} if by_segment else {}),
+        **({"plan_lists": dg.MetadataValue.table(by_audience)} if by_audience else {}),
     }

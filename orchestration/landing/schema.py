@@ -30,6 +30,10 @@ RECORD_TABLES: dict[str, str] = {
     "phone_numbers": "phone VARCHAR, country VARCHAR, e164 VARCHAR",
     "erased_ids": "kind VARCHAR, id VARCHAR, user_id VARCHAR, requested_at TIMESTAMP",
     "load_meta": "name VARCHAR, value VARCHAR",
+    # not from a landing file: what plan lists carried (orchestration/warehouse/planned.py loads it)
+    "planned_contacts": """
+        plan_date DATE, user_id VARCHAR, campaign_id VARCHAR, audience VARCHAR, channel VARCHAR, variant VARCHAR,
+        message_class VARCHAR, file VARCHAR""",
 }
 
 

@@ -23,6 +23,8 @@ _USERS_BY_CONTACTS = """
     group by all
     order by min(contacts_7d)
 """
+#: Columns of the plan by audience.
+PLAN_COLUMNS = ("audience", "candidates", "planned", "held_out", "suppressed")
 #: Numbers that Dagster draws over time.
 _NUMBERS = """
     select
@@ -30,6 +32,19 @@ _NUMBERS = """
         coalesce(round(avg(contacts_7d), 3), 0)::double as contacts_7d_per_user,
         coalesce(max(contacts_7d), 0) as contacts_7d_most
     from marts.contact_pressure
+"""
+#: The plan of a file has a row an audience; a file in which no plan was ever built has none.
+_HAS_PLAN = "select count(*) from duckdb_tables() where schema_name = 'marts' and table_name = 'audience_catalog'"
+_PLAN = """
+    select audience, candidates, planned, held_out, suppressed
+    from marts.audience_catalog
+    order by audience
+"""
+_NOT_PLANNED = """
+    select reason, count(*) as candidates
+    from marts.contact_suppressions
+    group by reason
+    order by candidates desc, reason
 """
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 #: Characters of the longest bar. A text of 1,000 characters and more would hide behind a link.
@@ -43,12 +58,28 @@ def overview(published_file: Path) -> dict[str, Any]:
         counts["users_by_contacts_in_7_days"] = con.execute(_USERS_BY_CONTACTS).fetchall()
         cursor = con.execute(_NUMBERS)
         numbers = dict(zip([column[0] for column in cursor.description], cursor.fetchone() or (), strict=True))
+        plan = [dg.TableRecord(dict(zip(PLAN_COLUMNS, row, strict=True))) for row in plan_by_audience(con)]
+    numbers |= {"plan": dg.MetadataValue.table(plan)} if plan else {}
     return {**{title: dg.MetadataValue.md(bar_chart(rows)) for title, rows in counts.items()}, **numbers}
 
 
 def users_by_segment(con: duckdb.DuckDBPyConnection, family: str) -> list[tuple[str, int]]:
     """Return every segment of a family, in the order of its rules, with the number of users in it."""
     return con.execute(_USERS_BY_SEGMENT, [family]).fetchall()
+
+
+def plan_by_audience(con: duckdb.DuckDBPyConnection) -> list[tuple[str, int, int, int, int]]:
+    """Return a row an audience, its columns those of PLAN_COLUMNS; none while no plan was built."""
+    return con.execute(_PLAN).fetchall() if _has_plan(con) else []
+
+
+def reasons_not_to_contact(con: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:
+    """Return why candidates are not planned, with how many there are of each reason, the most frequent first."""
+    return con.execute(_NOT_PLANNED).fetchall() if _has_plan(con) else []
+
+
+def _has_plan(con: duckdb.DuckDBPyConnection) -> bool:
+    return con.execute(_HAS_PLAN).fetchall() != [(0,)]
 
 
 def bar_chart(rows: Sequence[tuple[str, int]]) -> str:

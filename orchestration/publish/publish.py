@@ -245,12 +245,16 @@ def _make_readable(file: Path, views: dict[str, str]) -> None:
             con.execute(f'create view "{MARTS}"."{name}" as {sql}')
 
 
+def keyed_hash(user_id: str, hash_key: str) -> str:
+    """Return what stands for a user_id in the files that others open: HMAC-SHA-256, as hex digits."""
+    return hmac.new(hash_key.encode(), user_id.encode(), hashlib.sha256).hexdigest()
+
+
 def _hash_user_ids(file: Path, fresh: Path, hash_key: str) -> None:
     """Put a keyed hash in the place of every user_id, and write all to a fresh file that never held the ids."""
-    key = hash_key.encode()
 
     def keyed(user_id: str) -> str:
-        return hmac.new(key, user_id.encode(), hashlib.sha256).hexdigest()
+        return keyed_hash(user_id, hash_key)
 
     with duckdb.connect(str(file)) as con:
         con.create_function("keyed_hash", keyed, ["VARCHAR"], "VARCHAR")

@@ -194,6 +194,7 @@ def metadata_of(title: str, report: RunReport, files: Mapping[str, str]) -> dict
     ]
     slowest = sorted(report.models.items(), key=lambda item: -item[1]["Execution Duration"])[:_MOST]
     rejected = report.assets.get("raw/rejected_rows", {}).get("new_by_reason")
+    plan = report.assets.get("published/barometer_duckdb", {}).get("plan")
     tables: dict[str, list[dict[str, Any]]] = {
         "needs_attention": [
             {"check": check.name, "asset": check.asset, "outcome": outcome_of(check), "detail": check.detail}
@@ -217,6 +218,7 @@ def metadata_of(title: str, report: RunReport, files: Mapping[str, str]) -> dict
             name: dg.MetadataValue.table([dg.TableRecord(row) for row in rows]) for name, rows in tables.items() if rows
         },
         **({"rejected": rejected} if rejected else {}),
+        **({"plan": plan} if plan else {}),
         "rows_loaded": _total(report, "rows_read"),
         "rows_rejected": _total(report, "rows_rejected"),
         "models_built": len(report.models),

@@ -22,6 +22,9 @@ from orchestration.resources import WRITER_POOL, Warehouse, log
 from orchestration.settings import Settings
 from orchestration.warehouse import build_state, prepare, project
 from orchestration.warehouse.build import (
+    BACKFILL,
+    INTRADAY,
+    Build,
     begin,
     begin_upstream,
     finish,
@@ -34,10 +37,15 @@ from orchestration.warehouse.files import open_duckdb
 
 DBT_MODELS = "dbt_models"
 #: Folders of models/ whose models are of one date. All others hold every date, and a backfill only reads them.
-AS_OF_FOLDERS = ("intermediate/as_of", "families", "marts")
+AS_OF_FOLDERS = ("intermediate/as_of", "families", "marts", "audiences", "plan")
+#: Those of them that plan contacts: an intraday run leaves the plan of the night as it is.
+PLAN_FOLDERS = ("intermediate/as_of/plan", "audiences", "plan")
 #: One of their folders: views of the segment history, which the file of a backfill has not.
 HISTORY_FOLDER = "marts/history"
 _PROGRESS_SECONDS = 3.0
+#: What a kind of run does not build.
+_LEFT_OUT = {INTRADAY: PLAN_FOLDERS, BACKFILL: (HISTORY_FOLDER,)}
+_SAID_OF_AUDIENCES = ("objective", "criteria", "offer", "channels")
 _ROWS = re.compile(r"rows of (\w+): (\d+)")
 
 #: What models read that the pipeline writes before dbt starts, and what they keep of themselves.
@@ -53,6 +61,7 @@ CONTROL_TABLES = [
     for name, description in {
         "run_context": "The one row that says which date the run asks about; models read no clock.",
         "watermarks": "The last load that each incremental model holds.",
+        "planned_contacts": "What plan lists carried, from the files of planned_contacts/.",
     }.items()
 ]
 
@@ -73,6 +82,8 @@ class Translator(DagsterDbtTranslator):
             if _is_history(node):
                 # what they read is written after dbt; they name the model that it is written from
                 spec = spec.replace_attributes(deps=[dep for dep in spec.deps if dep.asset_key.path[0] != "history"])
+            if node["resource_type"] == "model" and node["fqn"][1] == "audiences":
+                spec = _with_its_meta(spec, node["config"]["meta"])
             self._specs[unique_id] = spec.replace_attributes(
                 owners=OWNERS,
                 group_name=_group_of(node),
@@ -91,6 +102,25 @@ def _group_of(node: Mapping[str, Any]) -> str:
 def _is_of_a_date(node: Mapping[str, Any]) -> bool:
     """Whether a node of the manifest is a model of the folders whose models are of one date."""
     return node["resource_type"] == "model" and "/".join(node["fqn"][1:-1]).startswith(AS_OF_FOLDERS)
+
+
+def _with_its_meta(spec: dg.AssetSpec, meta: Mapping[str, Any]) -> dg.AssetSpec:
+    """Show what an audience says of itself: its objective, its criteria, its offer and its channels."""
+    said = {key: " > ".join(meta[key]) if key == "channels" else meta[key] for key in _SAID_OF_AUDIENCES}
+    return spec.replace_attributes(
+        description=f"{meta['objective']}.\n\nWho: {meta['criteria']}", metadata={**spec.metadata, **said}
+    )
+
+
+def _names_in(manifest: Mapping[str, Any], folders: tuple[str, ...]) -> set[str]:
+    """Return the names of the models in some folders of models/."""
+    models = (node for node in manifest["nodes"].values() if node["resource_type"] == "model")
+    return {node["name"] for node in models if "/".join(node["fqn"][1:-1]).startswith(folders)}
+
+
+def plan_models(manifest: Mapping[str, Any]) -> set[str]:
+    """Return the names of the models that plan contacts, which an intraday run leaves alone."""
+    return _names_in(manifest, PLAN_FOLDERS)
 
 
 def _is_history(node: Mapping[str, Any]) -> bool:
@@ -131,13 +161,17 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
         of_a_date = {spec.key for spec in specs if spec.partitions_def is not None}
         project.ensure_manifest(settings)
         _refuse_other_models(everything)
-        as_of_only = ["--select", *as_of_selection(project.read_manifest())]
+        manifest = project.read_manifest()
+        as_of_only = ["--select", *as_of_selection(manifest)]
+        folders = _LEFT_OUT.get(build.kind, ())
+        left_out = ["--exclude", *(f"path:models/{folder}" for folder in folders)] if folders else []
+        unmade = {key for key in everything if key.path[-1] in _names_in(manifest, folders)}
         if not selected:
             # somebody runs checks alone: they look at what is there
             names = [key.name for key in context.selected_asset_check_keys]
             yield from _run_dbt(context, warehouse, translator, ["--select", *names], is_backfill=False)
         elif not selected & of_a_date:
-            begin_upstream(settings, clock.now())
+            begin_upstream(settings, build, clock.now())
             if selected == everything - of_a_date:
                 _drop_changed_models(settings)
                 args = ["--exclude", *as_of_only[1:]]
@@ -145,42 +179,42 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
                 finish_upstream(settings, build)
             else:
                 yield from _run_dbt(context, warehouse, translator, _select(selected), is_backfill=False)
-        elif not of_a_date <= selected:
+        elif not of_a_date - unmade <= selected:
             if build.is_backfill:
                 raise BarometerError(
                     f"{settings.as_of} is an older date, which is built whole or not at all.",
                     "Run the job backfill, or choose all assets that have partitions.",
                 )
             # what the files hold then is not whole
-            if not selected <= of_a_date:
-                begin_upstream(settings, clock.now())
             begin(settings, build, clock.now())
+            if not selected <= of_a_date:
+                begin_upstream(settings, build, clock.now())
             yield from _run_dbt(context, warehouse, translator, _select(selected), is_backfill=False)
         elif is_built(settings, build):
             log.info("dbt: nothing changed since the last build of %s, skipped", settings.as_of)
-            nodes = project.read_manifest()["nodes"].values()
-            unmade = {node["name"] for node in nodes if build.is_backfill and _is_history(node)}
             yield from _same_as_before(context.assets_def, context.selected_asset_check_keys, unmade)
+            yield from _left_alone(build, selected & unmade)
         elif is_upstream_current(settings, build):
             log.info("dbt: nothing new was loaded; staging and rollups stay as they are")
             begin(settings, build, clock.now())
-            left_out = ["--exclude", f"path:models/{HISTORY_FOLDER}"] if build.is_backfill else []
             yield from _run_dbt(context, warehouse, translator, [*as_of_only, *left_out], build.is_backfill)
             finish(settings, build)
+            yield from _left_alone(build, selected & unmade)
             if build.is_backfill:
                 log.info("%s is built; the published file and the extracts stay as they are", build.file)
-        elif build.is_backfill or selected != everything:
+        elif build.is_backfill or not everything - unmade <= selected:
             raise BarometerError(
                 f"{settings.as_of} can't be built by itself: staging and rollups don't hold all that is loaded, or not "
                 "as the project makes them now.",
                 "Run the job nightly for its own date first; older dates are built from what it leaves.",
             )
         else:
-            begin_upstream(settings, clock.now())
             begin(settings, build, clock.now())
+            begin_upstream(settings, build, clock.now())
             _drop_changed_models(settings)
-            yield from _run_dbt(context, warehouse, translator, [], is_backfill=False)
+            yield from _run_dbt(context, warehouse, translator, left_out, is_backfill=False)
             finish(settings, build)
+            yield from _left_alone(build, selected & unmade)
 
     return dbt_models
 
@@ -202,13 +236,20 @@ def _select(models: Collection[dg.AssetKey]) -> list[str]:
     return ["--select", *(key.path[-1] for key in models)]
 
 
+def _left_alone(build: Build, keys: Collection[dg.AssetKey]) -> Iterator[Any]:
+    """Say of an intraday run that the plan is that of the night; what is published waits for it."""
+    if build.kind == INTRADAY:
+        for key in sorted(key for key in keys if key.path[0] == build_state.MARTS):
+            yield dg.MaterializeResult(asset_key=key, metadata={"skipped": "an intraday run plans nothing"})
+
+
 def _same_as_before(
-    assets: dg.AssetsDefinition, checks: Collection[dg.AssetCheckKey], left_out: Collection[str]
+    assets: dg.AssetsDefinition, checks: Collection[dg.AssetCheckKey], left_out: Collection[dg.AssetKey]
 ) -> Iterator[Any]:
     """Materialise what the stages after this one wait for: the marts, and the checks that gate them."""
     deps = assets.asset_deps
     for key in TopologicalSorter({key: deps[key] & deps.keys() for key in deps}).static_order():
-        if key.path[0] == build_state.MARTS and key.path[-1] not in left_out:
+        if key.path[0] == build_state.MARTS and key not in left_out:
             yield dg.MaterializeResult(
                 asset_key=key,
                 metadata={"skipped": "same inputs as the last build"},

@@ -15,9 +15,10 @@ from orchestration.landing.quoting import literal
 from orchestration.landing.schema import create_raw_schema
 from orchestration.publish.publish import refuse_addresses, seal
 from orchestration.settings import Settings
-from orchestration.warehouse import build_state, history, prepare, project
+from orchestration.warehouse import build_state, history, planned, prepare, project
 from orchestration.warehouse.families import published_families
 from orchestration.warehouse.files import open_duckdb, remove_duckdb
+from orchestration.warehouse.running_tests import current_tests, refuse_changed_tests
 
 #: What a run is for: yesterday or earlier, today, or a date with a later final build.
 NIGHTLY, INTRADAY, BACKFILL = "nightly", "intraday", "backfill"
@@ -82,7 +83,9 @@ def build_of(settings: Settings) -> Build:
     with open_duckdb(settings.working_file) as con:
         prepare.create_control_schema(con)
         upstream = _upstream_inputs(con)
-    inputs = [upstream, str(settings.as_of), kind]
+    # the plan follows from what lists carried; those of its own date change nothing of it while all else is the same
+    carried = planned.names(settings.planned_contacts, settings.as_of)
+    inputs = [upstream, str(settings.as_of), kind, *carried]
     if settings.policy["user_id_is_address"] == "hash":
         inputs.append(settings.hash_key or "")
     return Build(kind, file, project.fingerprint_of([], inputs), upstream)
@@ -116,20 +119,25 @@ def is_upstream_current(settings: Settings, build: Build) -> bool:
 
 
 def begin(settings: Settings, build: Build, built_at: datetime) -> None:
-    """Write the date that models read, and say that what the build's file holds is not whole.
+    """Load planned contacts, write the date that models read, and say that what the build's file holds is not whole.
 
-    A backfill begins with new files, and leaves the working file as it is.
+    A backfill begins with new files, and leaves the working file as it is. Raises BarometerError where planned contacts
+    can't be read or, in a backfill, are not those that were loaded, and where a running test would be changed.
     """
+    if build.kind == NIGHTLY:
+        refuse_changed_tests(settings.planned_contacts, settings.plan_date, current_tests())
     context = prepare.RunContext(settings.as_of, build.is_final, built_at)
     if build.is_backfill:
         clear_half_made(settings)
         with open_duckdb(settings.working_file, read_only=True) as con:
+            planned.refuse_unloaded(con, settings.planned_contacts, settings.plan_date)
             loaded = prepare.last_load_id(con)
         with open_duckdb(settings.scratch_file) as con:
             prepare.create_control_schema(con)
             prepare.write_run_context(con, context, loaded)
     else:
         with open_duckdb(settings.working_file) as con:
+            planned.load_planned(con, settings.planned_contacts)
             build_state.store_fingerprint(con, None, build_state.ADDRESSES)
             prepare.write_run_context(con, context)
     with open_duckdb(build.dbt_file) as con:
@@ -161,13 +169,13 @@ def finish(settings: Settings, build: Build) -> None:
         build_state.store_fingerprint(con, build.fingerprint, build_state.ADDRESSES)
 
 
-def begin_upstream(settings: Settings, built_at: datetime) -> None:
+def begin_upstream(settings: Settings, build: Build, built_at: datetime) -> None:
     """Write what models read, and say that staging, rollups and seeds are not whole; what is of a date stays."""
     with open_duckdb(settings.working_file) as con:
         create_raw_schema(con)
         prepare.create_control_schema(con)
         build_state.store_fingerprint(con, None, build_state.UPSTREAM)
-        prepare.write_run_context(con, prepare.RunContext(settings.as_of, True, built_at))
+        prepare.write_run_context(con, prepare.RunContext(settings.as_of, build.is_final, built_at))
 
 
 def finish_upstream(settings: Settings, build: Build) -> None:

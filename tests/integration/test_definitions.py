@@ -16,6 +16,7 @@ import yaml
 from orchestration.landing.assets import LEDGERS
 from orchestration.landing.contract import DATASETS
 from orchestration.settings import DBT_PROJECT, ROOT, settings_from_environment
+from orchestration.warehouse.audiences import audiences
 from orchestration.warehouse.families import families
 from orchestration.warehouse.project import ensure_manifest, read_manifest
 
@@ -23,46 +24,70 @@ from orchestration.warehouse.project import ensure_manifest, read_manifest
 AS_OF_MODELS = {
     "int_address_holders",
     "int_address_holders_now",
+    "int_audience_members",
+    "int_audiences",
     "int_bounced_addresses",
+    "int_campaign_variants",
+    "int_campaigns",
+    "int_candidate_channels",
+    "int_candidates",
+    "int_cap_headroom",
     "int_category_interest",
     "int_channel_permissions",
+    "int_channel_response",
     "int_channel_vetoes",
     "int_contact_days",
     "int_folded_segments",
     "int_known_users",
     "int_negative_signals",
+    "int_plan",
+    "int_plan_room",
+    "int_planned_contacts",
+    "int_policy_caps",
     "int_recent_orders",
+    "int_recent_purchases",
     "int_recut_segments",
     "int_rfm_cut_points",
+    "int_shared_addresses",
+    "int_universal_holdout",
     "int_user_abandonment",
     "int_user_activity",
     "int_user_addresses",
     "int_user_awareness",
     "int_user_cadence",
     "int_user_cap_use",
+    "int_user_last_activity",
     "int_user_lead_score",
     "int_user_messages",
     "int_user_orders",
     "int_user_policy_segment",
     "int_user_profiles",
+    "int_user_starts",
 }
 #: Every asset there is, by the first part of its key. A new model is named here too: nothing appears by accident.
 ASSETS = {
     "raw": {*DATASETS, *LEDGERS},
-    "control": {"run_context", "watermarks"},
+    "control": {"planned_contacts", "run_context", "watermarks"},
     "policy": {
         "acknowledged_rejects",
         "age_bands",
+        "blackout_dates",
+        "campaign_settings",
+        "category_settings",
+        "channel_gaps",
         "channels",
         "consent_statuses",
         "contact_policy",
         "decay_factors",
         "declared_order",
+        "do_not_contact",
         "event_taxonomy",
         "exchange_rates",
         "rfm_fixed_cut_points",
         "rfm_map",
         "segment_catalog_entries",
+        "send_hours",
+        "universal_holdout",
     },
     "staging": {
         "stg_addresses",
@@ -76,6 +101,7 @@ ASSETS = {
         "stg_messages",
         "stg_order_items",
         "stg_orders",
+        "stg_planned_contacts",
         "stg_products",
         "stg_subscriptions",
         "stg_users",
@@ -103,14 +129,20 @@ ASSETS = {
         "touched_user_orders",
     },
     "families": {f"fam_{family.name}" for family in families()},
+    "audiences": {f"aud_{audience.name}" for audience in audiences()},
     "marts": {
+        "audience_catalog",
         "bad_values",
         "build_info",
+        "channel_eligibility",
+        "contact_plan",
         "contact_pressure",
         "contact_pressure_by_channel",
+        "contact_suppressions",
         "extract_blocks",
         "fct_contacts",
         "load_files",
+        "planned_contacts",
         "rejected_files",
         "rejected_rows",
         "rfm",
@@ -131,11 +163,13 @@ ASSETS = {
 #: What is of one date; everything else holds every date.
 OF_A_DATE = {
     "intermediate": AS_OF_MODELS,
-    **{first: ASSETS[first] for first in ("families", "marts", "published", "extracts", "report")},
+    **{first: ASSETS[first] for first in ("families", "audiences", "marts", "published", "extracts", "report")},
 }
 #: Written by the stages before dbt, not by an op of their own.
-EXTERNAL = {"control/run_context", "control/watermarks"}
+EXTERNAL = {"control/planned_contacts", "control/run_context", "control/watermarks"}
 JOBS = {"nightly", "intraday", "backfill"}
+#: Jobs that build nothing, need no lock and have no partitions.
+READERS = {"explain"}
 #: Steps that write a DuckDB file.
 WRITERS = {"load_landing_files", "dbt_models", "published__barometer_duckdb", "extracts__segments"}
 OUR_CHECKS = {"nothing_hides_a_wish_to_be_left_alone"}
@@ -233,12 +267,20 @@ def assets_of(definitions: dg.Definitions, job: str) -> set[str]:
 
 
 def test_jobs(definitions: dg.Definitions) -> None:
-    assert {job.name for job in definitions.resolve_all_job_defs()} - {"__ASSET_JOB"} == JOBS
+    assert {job.name for job in definitions.resolve_all_job_defs()} - {"__ASSET_JOB"} == JOBS | READERS
     assert assets_of(definitions, "nightly") == keys(ASSETS) - EXTERNAL
     assert assets_of(definitions, "intraday") == keys(ASSETS) - EXTERNAL - {"extracts/segments"}
     assert assets_of(definitions, "backfill") == keys(OF_A_DATE) - {"extracts/segments", "published/barometer_duckdb"}
     for job in JOBS:
         assert definitions.resolve_job_def(job).partitions_def is not None, job
+
+
+def test_a_job_that_only_reads_waits_for_nobody(definitions: dg.Definitions) -> None:
+    for job in READERS:
+        found = definitions.resolve_job_def(job)
+        assert found.partitions_def is None, job
+        assert not [node.name for node in found.graph.nodes if node.definition.pool is not None], job
+        assert "warehouse" not in found.required_resource_keys, job
 
 
 def test_schedule_and_sensor(definitions: dg.Definitions) -> None:
@@ -316,7 +358,8 @@ def test_every_mart_is_public_described_and_under_contract(models: dict[str, Any
 
 def test_only_marts_are_public_and_every_model_is_described(models: dict[str, Any]) -> None:
     for name, node in models.items():
-        assert node["description"], name
+        # an audience says in its own file what it is for, and its asset shows that
+        assert node["description"] or node["config"]["meta"].get("objective"), name
         assert (node["access"] == "public") == (node["schema"] == "marts"), name
 
 

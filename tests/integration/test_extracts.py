@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,71 +13,35 @@ import duckdb
 import pytest
 
 from orchestration.activation.assets import metadata_of
-from orchestration.activation.segments import FAMILIES, ExtractResult, extract_segments, raise_if_blocked
+from orchestration.activation.extracts import Extracts, raise_if_blocked
+from orchestration.activation.segments import FAMILIES
 from orchestration.errors import BarometerError
 from tests import compiled_sql
+from tests.integration.people import (
+    AS_OF,
+    EXTRACTED_MODELS,
+    LATER,
+    LATEST,
+    T1,
+    T2,
+    T3,
+    Row,
+    address,
+    bounced,
+    erased,
+    granted,
+    named,
+    put_plan,
+    reacted,
+    uninstalled,
+    unreadable_consent,
+    user,
+    withdrawn,
+    write,
+    write_all,
+)
 
-AS_OF = date(2024, 6, 30)
-#: Times before the end of as_of, and after it.
-T1, T2, T3 = "2024-02-01T10:00:00Z", "2024-03-01T10:00:00Z", "2024-04-01T10:00:00Z"
-LATER, LATEST = "2024-07-01T10:00:00Z", "2024-07-01T12:00:00Z"
-
-MODELS = ["int_channel_permissions", "int_channel_vetoes", "user_segments", "segment_catalog", "extract_blocks"]
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a dataset, and the file it comes in. A % in its texts becomes the name of the case."""
-
-    dataset: str
-    values: dict[str, Any]
-    file: str = "all.jsonl"
-
-
-def user(user_id: str = "%a", **values: Any) -> Row:
-    return Row("users", {"user_id": user_id, "email": f"{user_id}@example.org", "created_at": "2024-01-01", **values})
-
-
-def granted(at: str = T1, channel: str = "email", user_id: str = "%a") -> Row:
-    return Row("consents", {"user_id": user_id, "channel": channel, "status": "granted", "occurred_at": at})
-
-
-def withdrawn(at: str = T2, channel: str = "email", user_id: str = "%a") -> Row:
-    return Row("consents", {"user_id": user_id, "channel": channel, "status": "opt_out", "occurred_at": at})
-
-
-def address(value: str, at: str, channel: str = "push", user_id: str = "%a", status: str = "active") -> Row:
-    values = {"user_id": user_id, "channel": channel, "address": value, "status": status, "updated_at": at}
-    return Row("addresses", values)
-
-
-def uninstalled(at: str) -> Row:
-    values = {"event_id": f"%-{at}", "user_id": "%a", "event": "Application Uninstalled", "timestamp": at}
-    return Row("events", values)
-
-
-def erased(at: str) -> Row:
-    return Row("erasures", {"user_id": "%a", "requested_at": at})
-
-
-def reacted(event: str, at: str, channel: str = "email", user_id: str = "%a", **values: Any) -> list[Row]:
-    """A message that was sent an hour before, and what came back."""
-    message_id = f"%-{user_id}-{channel}-{event}-{at}"
-    sent_at = at.replace("T10:", "T09:")
-    message = {"message_id": message_id, "user_id": user_id, "channel": channel, "sent_at": sent_at}
-    reaction = {"event_id": message_id, "message_id": message_id, "event": event, "occurred_at": at, **values}
-    return [Row("messages", message), Row("message_events", reaction)]
-
-
-def bounced(at: str, channel: str = "email", user_id: str = "%a", bounce_type: str = "hard") -> list[Row]:
-    return reacted("bounced", at, channel, user_id, bounce_type=bounce_type)
-
-
-def unreadable_consent(file: str = "all.jsonl", **values: Any) -> Row:
-    """A consent row that is rejected, of a user who can be read."""
-    return Row(
-        "consents", {"user_id": "%a", "channel": "email", "status": "perhaps", "occurred_at": T2, **values}, file
-    )
+MODELS = [*EXTRACTED_MODELS, "extract_blocks"]
 
 
 @dataclass(frozen=True)
@@ -261,21 +223,6 @@ CASES: dict[str, Case] = {
 }
 
 
-def named(value: Any, case: str) -> Any:
-    return value.replace("%", f"{case}.") if case and isinstance(value, str) else value
-
-
-def write(landing: Path, rows: Iterable[Row | list[Row]], case: str = "") -> None:
-    """Append rows to their files, as JSON lines."""
-    for item in rows:
-        for row in item if isinstance(item, list) else [item]:
-            path = landing / row.dataset / named(row.file, case)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            values = {key: named(value, case) for key, value in row.values.items()}
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(values) + "\n")
-
-
 def acknowledgement(landing: Path, file: str, row_number: int | None) -> dict[str, Any]:
     digest = hashlib.sha256((landing / file).read_bytes()).hexdigest()
     return {"dataset": file.split("/")[0], "file_sha256": digest, "row_number": row_number, "note": "looked at"}
@@ -289,14 +236,15 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> compiled_sql.Compiled:
 @pytest.fixture(scope="module")
 def extract(
     compiled: compiled_sql.Compiled, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., tuple[ExtractResult, compiled_sql.World]]:
+) -> Callable[..., tuple[Extracts, compiled_sql.World]]:
     """Loads a landing folder, builds it and writes its extracts."""
 
-    def run(landing: Path, seeds: dict[str, Any] | None = None) -> tuple[ExtractResult, compiled_sql.World]:
+    def run(landing: Path, seeds: dict[str, Any] | None = None) -> tuple[Extracts, compiled_sql.World]:
         world = compiled_sql.World(compiled.only(MODELS), seeds)
         world.load(landing)
         world.build(AS_OF)
-        return extract_segments(world.con, tmp_path_factory.mktemp("extracts"), AS_OF, "a build"), world
+        put_plan(world, [])
+        return write_all(world, tmp_path_factory.mktemp("data")), world
 
     return run
 
@@ -309,8 +257,8 @@ def people(folder: Path, family: str) -> set[tuple[str, str, str]]:
 
 @pytest.fixture(scope="module")
 def all_cases(
-    extract: Callable[..., tuple[ExtractResult, compiled_sql.World]], tmp_path_factory: pytest.TempPathFactory
-) -> ExtractResult:
+    extract: Callable[..., tuple[Extracts, compiled_sql.World]], tmp_path_factory: pytest.TempPathFactory
+) -> Extracts:
     """The extracts of all cases together: nobody of one case shares anything with another."""
     landing = tmp_path_factory.mktemp("landing")
     acknowledged = []
@@ -325,7 +273,7 @@ def all_cases(
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_who_is_reached(all_cases: ExtractResult, name: str) -> None:
+def test_who_is_reached(all_cases: Extracts, name: str) -> None:
     case = CASES[name]
     for family in FAMILIES:
         found = {
@@ -336,8 +284,8 @@ def test_who_is_reached(all_cases: ExtractResult, name: str) -> None:
         assert found == {named(user_id, name): named(address, name) for user_id, address in case.reached.items()}
 
 
-def test_vetoed_rows_are_counted(all_cases: ExtractResult) -> None:
-    assert all_cases.vetoed == sum(case.vetoed for case in CASES.values())
+def test_vetoed_rows_are_counted(all_cases: Extracts) -> None:
+    assert all_cases.segments.vetoed == sum(case.vetoed for case in CASES.values())
 
 
 # what stops every extract
@@ -431,7 +379,7 @@ FORMULAS = {
 
 @pytest.fixture(scope="module")
 def files(
-    extract: Callable[..., tuple[ExtractResult, compiled_sql.World]], tmp_path_factory: pytest.TempPathFactory
+    extract: Callable[..., tuple[Extracts, compiled_sql.World]], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:
     """The extracts of people whose ids a spreadsheet would run, and those of a second build from other files."""
     landing, again = tmp_path_factory.mktemp("landing"), tmp_path_factory.mktemp("landing")
@@ -444,7 +392,9 @@ def files(
 
 
 def tables(folder: Path) -> list[Path]:
-    return sorted(path.relative_to(folder).with_suffix("") for path in folder.rglob("*.csv"))
+    return sorted(
+        path.relative_to(folder).with_suffix("") for family in FAMILIES for path in (folder / family).glob("*.csv")
+    )
 
 
 def read(folder: Path, table: Path) -> tuple[list[list[str]], list[tuple[str, ...]], list[str]]:
@@ -497,33 +447,68 @@ def test_only_the_owner_may_read(files: tuple[Path, Path]) -> None:
 
 
 def test_the_same_build_is_written_once_and_a_spoilt_one_again(
-    extract: Callable[..., tuple[ExtractResult, compiled_sql.World]], tmp_path: Path
+    extract: Callable[..., tuple[Extracts, compiled_sql.World]], tmp_path: Path
 ) -> None:
     write(tmp_path / "landing", [user("u1"), granted(user_id="u1")])
     _, world = extract(tmp_path / "landing")
-    extracts = tmp_path / "extracts"
-    first = extract_segments(world.con, extracts, AS_OF, "a build")
+    first = write_all(world, tmp_path)
     assert not first.is_same
-    again = extract_segments(world.con, extracts, AS_OF, "a build")
+    again = write_all(world, tmp_path)
     assert again.is_same
-    assert (again.rows, again.vetoed) == (first.rows, first.vetoed)
+    assert (again.segments, again.plan_lists) == (first.segments, first.plan_lists)
     (first.folder / "engagement" / "never_seen.csv").write_text("user_id,channel,address\n")
     # ... and what a killed run left behind, addresses of another date too, goes with it
     for name in (".2024-06-30.tmp", ".2024-06-30.old", ".2024-05-31.tmp"):
-        (extracts / name / "engagement").mkdir(parents=True)
-    assert not extract_segments(world.con, extracts, AS_OF, "a build").is_same
-    assert sorted(path.name for path in extracts.iterdir()) == ["2024-06-30"]
-    assert not extract_segments(world.con, extracts, AS_OF, "another build").is_same
+        (tmp_path / "extracts" / name / "engagement").mkdir(parents=True)
+    assert not write_all(world, tmp_path).is_same
+    assert sorted(path.name for path in (tmp_path / "extracts").iterdir()) == ["2024-06-30"]
+    assert not write_all(world, tmp_path, "another build").is_same
 
 
-def test_where_no_family_is_published_nothing_is_extracted(compiled: compiled_sql.Compiled, tmp_path: Path) -> None:
-    built = compiled_sql.World(compiled)
+def test_the_universal_holdout_is_in_no_segment(
+    extract: Callable[..., tuple[Extracts, compiled_sql.World]], tmp_path: Path
+) -> None:
+    users = [f"u{n:02}" for n in range(40)]
+    rows: list[Row | list[Row]] = []
+    for user_id in users:
+        rows += [user(user_id), granted(user_id=user_id)]
+    write(tmp_path / "landing", rows)
+    write(tmp_path / "vetoed", [*rows, *(withdrawn(LATER, user_id=user_id) for user_id in users)])
+    seeds = {"universal_holdout": [{"valid_from": AS_OF.replace(day=1), "salt": "june", "share": 0.5}]}
+    # RULES: the first 8 hex digits of md5(purpose|salt|user_id), of 2^32
+    digests = {user_id: hashlib.md5(f"universal|june|{user_id}".encode()).hexdigest() for user_id in users}
+    held_out = {user_id for user_id, digest in digests.items() if int(digest[:8], 16) < 2**31}
+    assert 5 < len(held_out) < 35
+    result, _ = extract(tmp_path / "landing", seeds)
+    for family in FAMILIES:
+        assert {user_id for user_id, _, _ in people(result.folder, family)} == set(users) - held_out
+    # on two channels: e-mail, and in_app, which needs no consent
+    assert (result.segments.vetoed, result.segments.held_out) == (0, 2 * len(held_out))
+    assert metadata_of(result)["universal_holdout"] == 2 * len(held_out)
+    # who is vetoed is counted as that
+    result, _ = extract(tmp_path / "vetoed", seeds)
+    assert (result.segments.vetoed, result.segments.held_out) == (40, len(held_out))
+
+
+def test_a_segment_that_cannot_be_the_name_of_a_file_is_refused(
+    extract: Callable[..., tuple[Extracts, compiled_sql.World]], tmp_path: Path
+) -> None:
+    _, world = extract(tmp_path)
+    world.con.execute("update build.marts.segment_catalog set segment = '../lost' where segment = 'lost'")
+    with pytest.raises(BarometerError, match="'../lost' can't be the name"):
+        write_all(world, tmp_path / "data")
+    assert not list((tmp_path / "data" / "extracts").glob("[!.]*"))
+
+
+def test_where_no_family_is_published_no_segment_is_extracted(compiled: compiled_sql.Compiled, tmp_path: Path) -> None:
+    built = compiled_sql.World(compiled.only(MODELS))
     built.build(AS_OF)
     # the catalogue has no rows of families that are not published (a unit test of segment_catalog shows it)
     built.con.execute("delete from build.marts.segment_catalog")
-    result = extract_segments(built.con, tmp_path / "extracts", AS_OF, "a build")
+    put_plan(built, [], audiences=[])
+    result = write_all(built, tmp_path)
     built.close()
-    assert result.rows == {}
-    # Dagster takes no table without rows
+    assert (result.segments.rows, result.plan_lists.rows, result.rows) == ({}, {}, 0)
     assert metadata_of(result)["dagster/row_count"] == 0
-    assert "rows" not in metadata_of(result)
+    # Dagster takes no table without rows
+    assert not {"rows", "plan_lists"} & metadata_of(result).keys()

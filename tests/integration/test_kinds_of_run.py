@@ -194,7 +194,7 @@ def test_models_say_how_many_rows_they_have_and_how_long_they_took(story: Story)
 
 def test_a_night_without_news_builds_only_what_is_of_the_date(story: Story) -> None:
     built = {key for key, event in story["second"].materialized.items() if "Execution Duration" in event.metadata}
-    assert {key.split("/")[0] for key in built} == {"intermediate", "families", "marts"}
+    assert {key.split("/")[0] for key in built} == {"intermediate", "families", "audiences", "marts"}
     assert not any("daily" in key or "touched" in key for key in built)
     assert story["second"].rows["build_info"] != story["first"].rows["build_info"]
     assert story["second"].rows["fct_contacts"] != story["first"].rows["fct_contacts"]
@@ -218,6 +218,33 @@ def test_an_intraday_run_publishes_what_is_not_final_and_extracts_nothing(story:
     assert [row[1] for row in story["today"].rows["build_info"]] == [False]
     assert story["today"].extracts == {SECOND}
     assert "extracts/segments" not in story["today"].materialized
+
+
+def test_an_intraday_run_leaves_the_plan_of_the_night_alone(story: Story) -> None:
+    for table in ("contact_plan", "contact_suppressions", "channel_eligibility", "audience_catalog"):
+        assert story["today"].rows[table] == story["second"].rows[table] != [], table
+        assert "skipped" in story["today"].materialized[f"marts/{table}"].metadata, table
+    assert not any(key.startswith("audiences/") for key in story["today"].materialized)
+    assert story["today"].rows["contact_pressure"] != story["second"].rows["contact_pressure"]
+
+
+def test_what_a_list_carries_counts_from_then_on(story: Story) -> None:
+    carried = {(row[1], row[2], row[3]) for row in story["today"].rows["planned_contacts"]}
+    # the first run's plan date was past, so it made no list
+    assert carried == set()
+    stored = sorted(path.relative_to(story.settings.planned_contacts).parts[0] for path in plan_files(story))
+    assert stored == [TODAY]
+    with duckdb.connect() as con:
+        rows = con.execute(
+            "select user_id, campaign_id, audience from read_parquet(?, hive_partitioning = false)",
+            [[str(path) for path in plan_files(story)]],
+        ).fetchall()
+    planned = {(row[1], row[2], row[3]) for row in story["second"].rows["contact_plan"] if row[7] is None}
+    assert set(rows) == planned
+
+
+def plan_files(story: Story) -> list[Path]:
+    return sorted(story.settings.planned_contacts.rglob("*.parquet"))
 
 
 def test_a_backfill_gives_what_the_night_gave(story: Story) -> None:

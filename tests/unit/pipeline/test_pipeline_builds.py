@@ -222,8 +222,8 @@ def test_a_backfill_writes_nothing_but_its_file_and_its_date(settings: Settings)
 def build_all(settings: Settings) -> None:
     """What a nightly run does, dbt apart."""
     build = build_of(settings)
-    begin_upstream(settings, datetime(2024, 7, 1))
     begin(settings, build, datetime(2024, 7, 1))
+    begin_upstream(settings, build, datetime(2024, 7, 1))
     with open_duckdb(build.dbt_file) as con:
         put_build_info(con, settings.as_of)
     finish(settings, build)
@@ -251,8 +251,8 @@ def test_a_policy_that_failed_and_was_taken_back_leaves_nothing_of_it(
     monkeypatch.setattr(project, "project_fingerprint", lambda: "another policy")
     assert not is_current(settings)
     # a run with it begins, and a check fails
-    begin_upstream(settings, datetime(2024, 7, 1))
     begin(settings, build_of(settings), datetime(2024, 7, 1))
+    begin_upstream(settings, build_of(settings), datetime(2024, 7, 1))
     monkeypatch.undo()
     assert not is_current(settings)
     assert not is_built(settings, build_of(settings))
@@ -260,8 +260,8 @@ def test_a_policy_that_failed_and_was_taken_back_leaves_nothing_of_it(
 
 def test_what_changes_while_dbt_runs_is_not_built(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     build = build_of(settings)
-    begin_upstream(settings, datetime(2024, 7, 1))
     begin(settings, build, datetime(2024, 7, 1))
+    begin_upstream(settings, build, datetime(2024, 7, 1))
     with open_duckdb(build.dbt_file) as con:
         put_build_info(con, settings.as_of)
     monkeypatch.setattr(project, "project_fingerprint", lambda: "edited meanwhile")

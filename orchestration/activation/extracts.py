@@ -1,0 +1,163 @@
+"""The extracts of a date: a folder that appears whole, with the segments and the plan lists of one build."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+
+from orchestration.activation.plan_lists import PlanLists, carried, write_plan_lists
+from orchestration.activation.reach import select_reach
+from orchestration.activation.segments import Segments, write_segments
+from orchestration.errors import BarometerError
+from orchestration.warehouse.planned import add_planned
+from orchestration.warehouse.running_tests import CurrentTests, record_tests
+
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Extracts:
+    """What the folder of a date holds; ``is_same``: it held this build before. ``planned``: planned contacts added."""
+
+    folder: Path
+    segments: Segments
+    plan_lists: PlanLists
+    planned: int = 0
+    is_same: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Number of rows in all files, each CSV and Parquet pair counted once."""
+        return sum(self.segments.rows.values()) + sum(self.plan_lists.rows.values())
+
+
+def write_extracts(
+    con: duckdb.DuckDBPyConnection,
+    extracts: Path,
+    planned_contacts: Path,
+    as_of: date,
+    fingerprint: str,
+    tests: CurrentTests,
+) -> Extracts:
+    """Write ``extracts/<as_of>/<family>/<segment>`` and ``plan/<audience>``, ``.csv`` and ``.parquet`` each.
+
+    Less whoever may not be contacted by all that is loaded by now. The folder is put in place whole, readable by its
+    owner only; if it holds this build already, it is left alone. What a list carries is in ``planned_contacts``, for
+    good, before anybody can see the list, and so are the ``tests`` that the build was made with. ``con`` has one
+    thread, the working database in use and the build attached as ``build``.
+    """
+    folder = extracts / as_of.isoformat()
+    same = _read_manifest(folder, fingerprint)
+    if same is not None:
+        segments, plan_lists = same
+        planned = _record(con, planned_contacts, as_of, carried(folder, plan_lists.rows), tests)
+        return Extracts(folder, segments, plan_lists, planned, is_same=True)
+    extracts.mkdir(parents=True, exist_ok=True)
+    _clear_half_made(extracts)
+    temporary = extracts / f".{as_of.isoformat()}.tmp"
+    temporary.mkdir(mode=0o700)
+    select_reach(con)
+    segments = write_segments(con, temporary)
+    plan_lists = write_plan_lists(con, temporary, as_of)
+    _write_manifest(temporary, fingerprint, segments, plan_lists)
+    planned = _record(con, planned_contacts, as_of, carried(temporary, plan_lists.rows), tests)
+    _put_in_place(temporary, folder)
+    _clear_half_made(extracts)
+    return Extracts(folder, segments, plan_lists, planned)
+
+
+def remove_extracts(extracts: Path, as_of: date) -> None:
+    """Remove the extracts of a date, if there are any. What its plan lists carried stays known."""
+    shutil.rmtree(extracts / as_of.isoformat(), ignore_errors=True)
+
+
+def raise_if_blocked(con: duckdb.DuckDBPyConnection) -> None:
+    """Raise BarometerError while a rejected row or file may hide a wish to be left alone.
+
+    ``con`` has the build attached as ``build``.
+    """
+    found = con.execute(
+        "select dataset, file, row_number, reason, file_sha256 from build.marts.extract_blocks order by all"
+    ).fetchall()
+    if found:
+        places = [
+            f"  {dataset}: {file}" + (f", row {row}" if row is not None else "") + f" ({reason}), file_sha256 {sha256}"
+            for dataset, file, row, reason, sha256 in found[:10]
+        ]
+        raise BarometerError(
+            f"No extract is written: {len(found)} rejected rows or files may hide a wish to be left alone.\n"
+            + "\n".join(places),
+            "Mend the files and deliver them again, then acknowledge each of these with a row in "
+            "dbt_project/seeds/acknowledged_rejects.csv (dataset, file_sha256, row_number or empty, note).",
+        )
+
+
+def _record(
+    con: duckdb.DuckDBPyConnection, planned_contacts: Path, as_of: date, rows: str | None, tests: CurrentTests
+) -> int:
+    """Record the tests of the plan and the ``rows`` that its lists carry; return how many planned contacts are new."""
+    plan_date = as_of + timedelta(days=1)
+    # of those who are held out too, and in no list
+    campaigns = con.execute("select distinct campaign_id, audience from build.marts.contact_plan").fetchall()
+    added = add_planned(con, planned_contacts, plan_date, rows) if rows else 0
+    record_tests(planned_contacts, plan_date, tests, campaigns)
+    return added
+
+
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    if folder.exists():
+        folder.rename(folder.with_name(f".{folder.name}.old"))
+    temporary.rename(folder)
+
+
+def _clear_half_made(extracts: Path) -> None:
+    """Remove what a killed run left: nobody else would, and it holds addresses."""
+    for folder in extracts.glob(".*"):
+        if folder.suffix in (".tmp", ".old"):
+            shutil.rmtree(folder)
+
+
+def _write_manifest(folder: Path, fingerprint: str, segments: Segments, plan_lists: PlanLists) -> None:
+    content = {
+        "build": fingerprint,
+        "files": {
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        },
+        "segments": {
+            "rows": [[family, segment, count] for (family, segment), count in segments.rows.items()],
+            "vetoed": segments.vetoed,
+            "held_out": segments.held_out,
+        },
+        "plan_lists": {"rows": plan_lists.rows, "vetoed": plan_lists.vetoed},
+    }
+    path = folder / _MANIFEST
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+
+
+def _read_manifest(folder: Path, fingerprint: str) -> tuple[Segments, PlanLists] | None:
+    """Return what the folder holds if it was written, whole and unchanged, from the same build."""
+    try:
+        content = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        if content["build"] != fingerprint:
+            return None
+        for name, digest in content["files"].items():
+            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+                return None
+        segments, plan_lists = content["segments"], content["plan_lists"]
+        rows = {(family, segment): count for family, segment, count in segments["rows"]}
+        return (
+            Segments(rows, segments["vetoed"], segments["held_out"]),
+            PlanLists(plan_lists["rows"], plan_lists["vetoed"]),
+        )
+    except (OSError, ValueError, KeyError):
+        return None

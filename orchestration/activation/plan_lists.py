@@ -1,0 +1,119 @@
+"""Plan lists: whom an audience contacts on the plan date, on which channel, at which address, and when that day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from orchestration.activation.files import file_name, write_pair
+from orchestration.landing.quoting import literal
+
+#: Their folder, beside those of the families.
+FOLDER = "plan"
+COLUMNS = (
+    "plan_date",
+    "user_id",
+    "channel",
+    "address",
+    "campaign_id",
+    "variant",
+    "message_class",
+    "timezone",
+    "send_from",
+    "send_until",
+)
+
+
+@dataclass(frozen=True)
+class PlanLists:
+    """By audience: rows of its list, and rows of the plan that the veto took out of it."""
+
+    rows: Mapping[str, int]
+    vetoed: Mapping[str, int]
+
+
+def write_plan_lists(con: duckdb.DuckDBPyConnection, folder: Path, as_of: date) -> PlanLists:
+    """Write ``plan/<audience>`` of every audience, also of one that contacts nobody: a row a (user_id, campaign_id).
+
+    What the plan has, less whoever it holds out and less the veto. ``con`` has the temp table reach, the working
+    database in use, and the build attached as ``build``.
+    """
+    _select_plan(con, as_of)
+    lists = folder / FOLDER
+    lists.mkdir(mode=0o700)
+    rows, vetoed = {}, {}
+    for (audience,) in con.execute("select audience from build.marts.audience_catalog order by audience").fetchall():
+        of_audience = f"from plan_rows where audience = {literal(audience)}"
+        rows[audience] = write_pair(
+            con,
+            lists / file_name(audience),
+            f"{of_audience} and not is_vetoed",
+            COLUMNS,
+            "plan_rows.user_id, plan_rows.campaign_id",
+        )
+        ((vetoed[audience],),) = con.execute(f"select count(*) {of_audience} and is_vetoed").fetchall()
+    return PlanLists(rows, vetoed)
+
+
+def carried(folder: Path, audiences: Iterable[str]) -> str | None:
+    """Return a query for what the lists of a folder of extracts carry, as planned contacts; None without audiences."""
+    rows = [
+        f"select plan_date, user_id, campaign_id, {literal(audience)} as audience, channel, variant, message_class "
+        f"from read_parquet({literal(str(folder / FOLDER / audience) + '.parquet')}, hive_partitioning = false)"
+        for audience in audiences
+    ]
+    return " union all ".join(rows) or None
+
+
+def _select_plan(con: duckdb.DuckDBPyConnection, as_of: date) -> None:
+    """Fill the temp table ``plan_rows``: what the plan contacts, with address, time zone and hours."""
+    con.execute(
+        """
+        create or replace temp table plan_rows as
+        with profiles as (
+            select user_id, timezone, upper(trim(country)) as country
+            from staging.stg_users
+            where
+                known_from <= $as_of
+                and $as_of < known_until
+                and coalesce(created_date, date '0001-01-01') <= $as_of
+        ),
+
+        hours as (
+            select channel, nullif(upper(trim(country)), '') as country, send_from, send_until from policy.send_hours
+        )
+
+        select
+            plan.plan_date,
+            plan.user_id,
+            plan.channel,
+            reach.address,
+            plan.campaign_id,
+            plan.variant,
+            plan.message_class,
+            plan.audience,
+            profiles.timezone,
+            -- the hours of the user's country, else those of every other
+            case when own.channel is null then others.send_from else own.send_from end as send_from,
+            case when own.channel is null then others.send_until else own.send_until end as send_until,
+            -- fails closed: a row without an address, or of a class that nobody knows
+            coalesce(
+                case
+                    when plan.message_class in ('transactional', 'service') then reach.is_vetoed_for_service
+                    else reach.is_vetoed
+                end,
+                true
+            ) as is_vetoed
+        from build.marts.contact_plan as plan
+        left join reach on plan.user_id = reach.user_id and plan.channel = reach.channel
+        left join profiles on plan.user_id = profiles.user_id
+        left join hours as own on plan.channel = own.channel and profiles.country = own.country
+        left join hours as others on plan.channel = others.channel and others.country is null
+        where plan.holdout_kind is null
+        """,
+        {"as_of": as_of},
+    )
