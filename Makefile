@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev parse test soak bench lint lock clean
+.PHONY: help run explain dev parse test soak bench lint lock clean
 
 help: ## show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -20,6 +20,12 @@ help: ## show the commands
 
 run: .venv/run.installed ## load what has landed (the sample unless BAROMETER_LANDING is set), build, publish, extract
 	@$(BIN)/python -m orchestration run $(ARGS)
+
+# USER is also a variable of every shell: only that of the command line counts, as it was written
+explain: export EXPLAIN_USER := $(if $(filter command,$(origin USER)),$(value USER))
+explain: export EXPLAIN_AS_OF := $(if $(filter command,$(origin AS_OF)),$(value AS_OF))
+explain: .venv/run.installed ## say what is known of one user, and why: USER=u10702 [AS_OF=2026-06-30] [ARGS=--addresses]
+	@$(BIN)/python -m orchestration explain $${EXPLAIN_AS_OF:+--as-of="$$EXPLAIN_AS_OF"} $(ARGS) -- "$$EXPLAIN_USER"
 
 dev: .venv/run.installed ## open the Dagster UI on this machine
 	@$(BIN)/python -m orchestration dev $(ARGS)
@@ -47,4 +53,4 @@ lock: ## write the lock files anew
 	done
 
 clean: ## remove what runs made on this machine (never landing files)
-	@rm -rf data/warehouse data/extracts data/report data/logs data/dagster dbt_project/target dbt_project/logs
+	@rm -rf data/warehouse data/planned_contacts data/extracts data/report data/logs data/dagster dbt_project/target dbt_project/logs

@@ -9,6 +9,7 @@ from orchestration.automation.jobs import jobs_of
 from orchestration.automation.partitions import build_dates, freshness
 from orchestration.automation.schedules import nightly_schedule_of
 from orchestration.automation.sensors import landing_sensor
+from orchestration.explain.job import explain_job
 from orchestration.landing.assets import load_landing_files
 from orchestration.publish.assets import published_file_of
 from orchestration.report.assets import run_report_of
@@ -31,7 +32,7 @@ def defs() -> dg.Definitions:
     return dg.Definitions(
         assets=[load_landing_files, *CONTROL_TABLES, dbt_models, published, extracts, report],
         asset_checks=[nothing_hides_a_wish_to_be_left_alone],
-        jobs=jobs_of(dg.AssetSelection.assets(*of_a_date, *report.keys)),
+        jobs=[*jobs_of(dg.AssetSelection.assets(*of_a_date, *report.keys)), explain_job],
         schedules=[nightly_schedule_of(policy["business_time_zone"])],
         sensors=[landing_sensor()],
         resources={"warehouse": Warehouse()},

@@ -1,0 +1,1 @@
+"""What is known of one user as of a date, in words: segments, contacts, caps, channels, campaigns."""
