@@ -10,8 +10,8 @@ import os
 import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -20,127 +20,11 @@ from typing import Any
 import pytest
 
 from orchestration.landing.contract import DATASETS
-from orchestration.settings import seed_rows
 from tests import compiled_sql
-from tests.properties import oracle
+from tests.properties import invariants, oracle
 from tests.properties.chunk import Chunk, OneWorld, Plan
-from tests.properties.worlds import AGES, DATES, Batch, make_batches, make_case, make_policy, whole
-
-TAXONOMY = {
-    row["event"]: oracle.EventMeaning(
-        row["class"],
-        row["is_visit"] == "true",
-        Decimal(row["intent_weight"]),
-        Decimal(row["interest_weight"]),
-        row["awareness_stage"],
-    )
-    for row in seed_rows("event_taxonomy")
-}
-CHANNELS = {
-    row["channel"]: oracle.Channel(
-        row["address_kind"],
-        Decimal(row["intrusiveness"]),
-        counts=row["counts_towards_pressure"] == "true",
-        reports_reactions=row["reports_reactions"] == "true",
-        needs_consent=row["marketing_needs_consent"] == "true",
-        invalidated_by_uninstall=row["invalidated_by_uninstall"] == "true",
-    )
-    for row in seed_rows("channels")
-}
-
-
-@dataclass(frozen=True)
-class Setup:
-    """One way to configure the project: vars, which the oracle knows by the same names, but for the time zone."""
-
-    name: str
-    time_zone: str
-    variables: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def for_dbt(self) -> dict[str, Any]:
-        return {"business_time_zone": self.time_zone, **self.variables}
-
-    def of(self, world: oracle.World) -> oracle.World:
-        """The world under this setup."""
-        settings: dict[str, Any] = {
-            name: Decimal(str(value)) if isinstance(value, float) else value for name, value in self.variables.items()
-        }
-        return replace(world, taxonomy=TAXONOMY, channels=CHANNELS, **settings)
-
-
-SETUPS = [
-    Setup("defaults", "UTC"),
-    Setup(
-        "paris_monthly_cuts",
-        "Europe/Paris",
-        {"rfm_min_cut_population": 3, "link_back_days": 1, "declared_min_users": 2, "family_max_segments": 4},
-    ),
-    # ... with every other threshold elsewhere
-    Setup(
-        "new_york_daily_cuts",
-        "America/New_York",
-        {
-            "rfm_cut_policy": "daily",
-            "rfm_min_cut_population": 1,
-            "rfm_window_days": 180,
-            "max_users_per_device": 2,
-            "link_back_days": 0,
-            "declared_min_users": 1,
-            "family_max_segments": 3,
-            "engagement_new_days": 7,
-            "engagement_dormant_days": 14,
-            "outlook_gap_window_days": 90,
-            "outlook_prior_gaps": 1,
-            "outlook_default_gap_days": 3,
-            "outlook_risky_factor": 3,
-            "outlook_promising_visit_days": 3,
-            "outlook_promising_cart_adds": 2,
-            "outlook_promising_product_views": 2,
-            "outlook_reaction_days": 14,
-            "order_year_days": 180,
-            "lifecycle_churned_days": 180,
-            "lifecycle_lapsed_days": 90,
-            "lifecycle_lapsing_days": 30,
-            "lifecycle_loyal_orders": 3,
-            "value_tier_very_good_score": 3,
-            "value_tier_good_sum": 6,
-            "value_tier_average_sum": 3,
-            "loyalty_basket_frequent_orders": 2,
-            "buyer_recency_week_days": 2,
-            "buyer_recency_month_days": 14,
-            "buyer_recency_year_days": 180,
-            "post_purchase_follow_up_days": 2,
-            "post_purchase_cycle_days": 14,
-            "purchase_stage_days": 14,
-            "lead_days": 14,
-            "lead_hot_score": 5,
-            "lead_warm_score": 1,
-            "lead_hot_view_dates": 2,
-            "lead_hot_view_days": 6,
-            "affinity_days": 30,
-            "affinity_min_share": 0.4,
-            "affinity_min_signals": 2,
-            "affinity_line_weight": 2,
-            "subscription_risk_days": 0,
-            "subscription_decline_ahead_days": 30,
-            "subscription_decline_window_days": 14,
-            "subscription_decline_min_visits": 2,
-            "subscription_decline_share": 0.25,
-            "message_new_subscriber_days": 7,
-            "message_click_days": 14,
-            "message_open_days": 14,
-            "message_passive_days": 30,
-            "message_passive_contacts": 3,
-            "fatigue_signal_days": 30,
-            "fatigue_contact_days": 30,
-            "fatigue_contacts": 6,
-            "pressure_near_cap_share": 0.5,
-            "pressure_rested_days": 7,
-        },
-    ),
-]
-
+from tests.properties.setups import SETUPS, Setup
+from tests.properties.worlds import AGES, DATES, Batch, carried, make_batches, make_case, make_policy, whole
 
 # --- what is compared
 
@@ -152,11 +36,14 @@ _COMPARED = [
     *(f"fam_{family}" for family in oracle.FAMILIES),
     "int_known_users", "int_rfm_cut_points", "int_recut_segments", "int_folded_segments", "user_360", "rfm",
     "rfm_cut_points", "rfm_stability", "fct_contacts", "contact_pressure", "contact_pressure_by_channel",
-    "unmapped_events",
+    "unmapped_events", "channel_eligibility", *(f"aud_{audience}" for audience in oracle.AUDIENCES),
+    "int_candidates", "int_candidate_channels", "contact_plan", "contact_suppressions", "planned_contacts",
 ]  # fmt: skip
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
     return round(float(value), 6) if isinstance(value, (Decimal, float)) else value
 
 
@@ -194,7 +81,11 @@ def _same(found: Mapping[Any, Mapping[str, Any]], wanted: Mapping[Any, Mapping[s
 def differences(built: OneWorld, world: oracle.World, as_of: date, with_user_360: bool = True) -> list[str]:
     """Compare every table that the oracle knows with what was built; return where they differ."""
     found = []
-    for check in (partial(_check_families, with_user_360), _check_rfm, _check_cut_points, _check_contacts):
+    checks = (
+        partial(_check_families, with_user_360), _check_rfm, _check_cut_points, _check_contacts, _check_eligibility,
+        _check_candidates, _check_plan, _check_invariants,
+    )  # fmt: skip
+    for check in checks:
         try:
             check(built, world, as_of)
         except AssertionError as error:
@@ -275,6 +166,47 @@ def _check_contacts(built: OneWorld, world: oracle.World, as_of: date) -> None:
         _same(_table(built.rows(table), *key), renamed, table)
 
 
+def _check_eligibility(built: OneWorld, world: oracle.World, as_of: date) -> None:
+    wanted = oracle.channel_eligibility_as_of(world, as_of)
+    _same(_table(built.rows("channel_eligibility"), "user_id", "channel"), wanted, "channel_eligibility")
+    key = ("plan_date", "user_id", "campaign_id", "audience", "channel")
+    planned = _table(built.rows("planned_contacts"), *key)
+    _same(planned, oracle.planned_contacts_as_of(world, as_of), "planned_contacts")
+
+
+def _check_candidates(built: OneWorld, world: oracle.World, as_of: date) -> None:
+    texts = []
+    for audience, returned in oracle.audiences_as_of(world, as_of).items():
+        rows = _table(built.rows(f"aud_{audience}"), "user_id")
+        texts.append(_difference(rows, returned, f"aud_{audience}"))
+    key = ("user_id", "campaign_id", "audience")
+    wanted = {candidate.key: vars(candidate) for candidate in oracle.candidates_as_of(world, as_of)}
+    texts.append(_difference(_table(built.rows("int_candidates"), *key), wanted, "int_candidates"))
+    channels = {
+        (*candidate, channel): {"preference": preference, "reason": reason}
+        for candidate, listed in oracle.candidate_channels_as_of(world, as_of).items()
+        for preference, (channel, reason) in enumerate(listed, start=1)
+    }
+    rows = _table(built.rows("int_candidate_channels"), *key, "channel")
+    texts.append(_difference(rows, channels, "int_candidate_channels"))
+    text = "; ".join(text for text in texts if text)
+    assert not text, text
+
+
+def _check_plan(built: OneWorld, world: oracle.World, as_of: date) -> None:
+    key = ("user_id", "campaign_id", "audience")
+    _same(_table(built.rows("contact_plan"), *key), oracle.contact_plan_as_of(world, as_of), "contact_plan")
+    wanted = oracle.contact_suppressions_as_of(world, as_of)
+    _same(_table(built.rows("contact_suppressions"), *key), wanted, "contact_suppressions")
+
+
+def _check_invariants(built: OneWorld, world: oracle.World, as_of: date) -> None:
+    """What must always hold of a plan, without a word of the rules that made it."""
+    segments = {row["user_id"]: row["policy_segment"] for row in built.rows("contact_pressure")}
+    found = invariants.broken(built.rows("contact_plan"), segments, world, as_of)
+    assert not found, f"invariants: {found[:5]}"
+
+
 # --- how worlds are built
 
 
@@ -290,7 +222,20 @@ def _seeds(world: oracle.World) -> dict[str, list[dict[str, Any]]]:
             for family, values in world.declared_order.items()
             for position, declared in enumerate(values, start=1)
         ],
+        "channel_gaps": [{"channel": channel, "min_days": days} for channel, days in world.channel_gaps.items()],
+        "blackout_dates": [{**row._asdict(), "blackout_date": row.day} for row in world.blackout_dates],
+        "do_not_contact": [{"user_id": user} for user in world.do_not_contact],
+        "campaign_settings": [_setting_row(name, row) for name, row in world.campaign_settings.items()],
+        "category_settings": [{"category": name, **row._asdict()} for name, row in world.category_settings.items()],
+        "universal_holdout": [row._asdict() for row in world.universal_holdouts],
     }
+
+
+def _setting_row(campaign_id: str, setting: oracle.CampaignSetting) -> dict[str, Any]:
+    """A row of the seed campaign_settings; lists as people write them."""
+    variants = "|".join(f"{name}:{share}" for name, share in setting.variants or ()) or None
+    channels = "|".join(setting.channels or ()) or None
+    return {**vars(setting), "campaign_id": campaign_id, "channels": channels, "variants": variants}
 
 
 def _together(batches: Iterable[Batch]) -> Batch:
@@ -314,6 +259,7 @@ def check_worlds(plan: Plan, worlds: Mapping[str, oracle.World], dates: Sequence
     try:
         chunk.deliver([_together(step) for step in zip(*steps, strict=True)])
         at_once.deliver([_together(whole(world) for world in worlds.values())])
+        chunk.fill_planned([row for world in worlds.values() for row in world.planned_contacts])
         wanted = at_once.tables()
         for table, rows in chunk.tables().items():
             only_here, only_there = rows - wanted[table], wanted[table] - rows
@@ -351,6 +297,7 @@ def _fails(plan: Plan, prefix: str, world: oracle.World, as_of: date) -> str | N
     chunk = Chunk(plan, _seeds(world))
     try:
         chunk.deliver([whole(world)])
+        chunk.fill_planned(world.planned_contacts)
         chunk.build(as_of)
         return "; ".join(differences(chunk.one_world(prefix), world, as_of)) or None
     finally:
@@ -363,7 +310,7 @@ def smaller(plan: Plan, prefix: str, world: oracle.World, as_of: date) -> str:
     text = _fails(plan, prefix, world, as_of)
     if text is None:
         return "The world alone, delivered at once, is right."
-    rows = [(dataset, row) for dataset in DATASETS for row in world.rows(dataset)]
+    rows = [(dataset, row) for dataset in (*DATASETS, "planned_contacts") for row in world.rows(dataset)]
     size = max(1, len(rows) // 2)
     while time.monotonic() < ends:
         start = 0
@@ -379,12 +326,19 @@ def smaller(plan: Plan, prefix: str, world: oracle.World, as_of: date) -> str:
             break
         size = max(1, size // 2)
     lines = [f"  {dataset}: {dict(row)}" for dataset, row in rows]
-    policy = f"  policy: {world.contact_policy} {world.declared_order} {world.exchange_rates}"
-    return "\n".join([f"cut down, as of {as_of}: {text}", *lines, policy])
+    policy = [f"  {name}: {value}" for name in _POLICY if (value := getattr(world, name))]
+    return "\n".join([f"cut down, as of {as_of}: {text}", *lines, *policy])
+
+
+_POLICY = (
+    "contact_policy", "declared_order", "exchange_rates", "channel_gaps", "blackout_dates", "do_not_contact",
+    "campaign_settings", "category_settings", "universal_holdouts",
+)  # fmt: skip
 
 
 def _with_rows(world: oracle.World, rows: Sequence[tuple[str, oracle.Row]]) -> oracle.World:
-    datasets: dict[str, Any] = {name: [row for dataset, row in rows if dataset == name] for name in DATASETS}
+    names = (*DATASETS, "planned_contacts")
+    datasets: dict[str, Any] = {name: [row for dataset, row in rows if dataset == name] for name in names}
     return replace(world, **datasets)
 
 
@@ -392,16 +346,17 @@ def _with_rows(world: oracle.World, rows: Sequence[tuple[str, oracle.Row]]) -> o
 
 _TIMES = int(os.environ.get("BAROMETER_WORLDS", "1"))
 _CHUNKS = 5 * _TIMES
-_WORLDS = 16
+_WORLDS = 14
 
 
 def _worlds(setup: Setup, number: int) -> tuple[dict[str, oracle.World], date]:
     """The worlds of one chunk: most are mixed, some have many orders or erasures; the first chunk is one world."""
     chooser = random.Random(f"{setup.name} {number}")
     as_of = DATES[(number + 5 * SETUPS.index(setup)) % len(DATES)]
-    policy = make_policy(chooser, as_of)
+    prefixes = [f"w{place}_" for place in range(1 if number == 0 else _WORLDS)]
+    policy = make_policy(chooser, as_of, prefixes)
     worlds = {}
-    for place in range(1 if number == 0 else _WORLDS):
+    for place, prefix in enumerate(prefixes):
         kind = place % 6
         case = make_case(
             chooser.getrandbits(32),
@@ -409,16 +364,21 @@ def _worlds(setup: Setup, number: int) -> tuple[dict[str, oracle.World], date]:
             time_zone=setup.time_zone,
             as_of=as_of,
             policy=policy,
-            prefix=f"w{place}_",
+            prefix=prefix,
             size=20 if kind == 4 else 8,
             erasures=kind == 5,
         )
-        worlds[f"w{place}_"] = setup.of(case.world)
+        worlds[prefix] = carried(setup.of(case.world), as_of, chooser)
     return worlds, as_of
 
 
+_plans: dict[str, Plan] = {}
+
+
 def _plan(setup: Setup, folder: Path) -> Plan:
-    return Plan(compiled_sql.compile_project(folder, setup.for_dbt), _COMPARED)
+    if setup.name not in _plans:
+        _plans[setup.name] = Plan(compiled_sql.compile_project(folder, setup.for_dbt), _COMPARED)
+    return _plans[setup.name]
 
 
 def _in_order() -> list[tuple[Setup, int]]:

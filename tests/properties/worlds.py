@@ -15,7 +15,18 @@ from zoneinfo import ZoneInfo
 from hypothesis import strategies as st
 
 from orchestration.landing.contract import DATASETS
-from tests.properties.oracle import ExchangeRate, PolicyRow, Row, World
+from tests.properties import oracle
+from tests.properties.oracle import (
+    Audience,
+    Blackout,
+    CampaignSetting,
+    CategorySetting,
+    ExchangeRate,
+    PolicyRow,
+    Row,
+    UniversalHoldout,
+    World,
+)
 
 T = TypeVar("T")
 Rows = list[dict[str, Any]]
@@ -64,6 +75,15 @@ AMOUNTS = tuple(Decimal(text) for text in ("10", "10.00", "25.5", "0", "99.99", 
 CURRENCIES = (None, None, None, "EUR", "USD", "GBP", "XXX")
 RATES = ("0.9", "1.1", "0.915", "1.005")
 CHANNEL_NAMES = ("email", "email", "push", "sms", "in_app", "web_push", "telegram")
+#: The built-in audiences, whose names are campaigns; category_news has one campaign a category.
+AUDIENCES = (
+    "retention_day_15", "retention_day_30", "reactivate_dormant", "second_visit", "abandoned_cart", "abandoned_browse",
+    "hot_lead_offer", "post_purchase_care", "next_cycle", "win_back_renewal", "win_back_lapsed", "champions_thanks",
+    "category_news", "ladder_content",
+)  # fmt: skip
+NEWS = {"books": "news_books", "garden": "news_garden"}
+CAMPAIGNS = (*AUDIENCES, *NEWS.values())
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 POLICY_SEGMENTS = ("*", "fatigued", "recent_buyer", "dormant", "new", "one_time", "engaged", "default")
 
 
@@ -88,6 +108,9 @@ class _Maker:
     #: Erased rows lose what they won or linked, so worlds with erasures share neither ids nor devices.
     has_erasures: bool
     rows: dict[str, Rows] = field(default_factory=lambda: {name: [] for name in DATASETS})
+    planned: Rows = field(default_factory=list)
+    #: Users of whom the profile must have an address.
+    reachable: set[str] = field(default_factory=set)
 
     def one(self, values: Sequence[T]) -> T:
         return self.random.choice(values)
@@ -235,9 +258,9 @@ def _products(make: _Maker) -> None:
 def _births(day: date) -> list[date]:
     """Birth dates at the edges of bands, on leap days, to come, and of too long ago."""
     births = [date(2000, 2, 29), date(2004, 2, 29), day, day + timedelta(days=1)]
-    for years in (18, 25, 35, 45, 55, 65, 121):
+    for years in (16, 18, 25, 35, 45, 55, 65, 121):
         birthday = date(day.year - years, day.month, 28 if (day.month, day.day) == (2, 29) else day.day)
-        births += [birthday + timedelta(days=days) for days in (-1, 0, 1)]
+        births += [birthday + timedelta(days=days) for days in (-1, 0, 1, 2)[: 4 if years < 25 else 3]]
     return births
 
 
@@ -246,11 +269,12 @@ def _profile(make: _Maker, user: str) -> dict[str, Any]:
     mails = (f"{user}@example.org", f"{make.prefix}shared@example.org", f"{make.prefix}Shared@Example.org", "no mail")
     phone = f"+336123{int(''.join(filter(str.isdigit, make.prefix)) or 0):03d}7"
     return {
-        "email": make.one((None, *mails)),
+        "email": make.one(mails[:3]) if user in make.reachable else make.one((None, *mails)),
         "phone": make.one((None, f"{phone}8", f"{phone}9", "12")),
-        "birth_date": make.one((None, *_births(make.as_of))),
+        "birth_date": make.one((None, make.one(_births(make.as_of)))),
         "gender": make.one((None, "female", "female", "male", "Female")),
         "country": make.one((None, "fr", "FR", "de", "Atlantis")),
+        "installed_at": make.maybe(lambda: make.moment((13, 14, 15, 16, 17, 29, 31, 32)), one_in=4),
         "region": make.one((None, "north", "south")),
         "city": make.one((None, "Paris", "Lyon", "other", "Berlin", "Nice", "Brest", "Metz")),
         "income_band": make.one((None, "low", "high")),
@@ -328,7 +352,7 @@ def _random_messages(make: _Maker) -> None:
         message = make.add_message(
             make.user(),
             make.moment(),
-            campaign_id=make.maybe(lambda: "spring"),
+            campaign_id=make.one((None, "spring", make.one(CAMPAIGNS))),
             message_class=make.one((None, "marketing", "marketing", "transactional", "service")),
         )
         for _ in make.some(0, 3):
@@ -370,7 +394,7 @@ def _addresses(make: _Maker) -> None:
     """At most one address a user and channel, in any number of versions; two users may share one."""
     for user in make.users:
         for channel in ("push", "web_push", "telegram"):
-            if make.chance(2):
+            if make.chance(2) or any((r["user_id"], r["channel"]) == (user, channel) for r in make.rows["addresses"]):
                 continue
             address, updated_at = make.one((f"{user}-token", f"{make.prefix}token")), make.moment()
             for _ in make.some(1, 2):
@@ -509,23 +533,141 @@ def _friend(make: _Maker, user: str) -> None:
         make.add("events", "e", {**row, "timestamp": make.moment((0, 1, 7, 30, -1))}, "event_id")
 
 
+def _grant(make: _Maker, user: str, channels: Sequence[str], ages: Sequence[int]) -> None:
+    for channel in channels:
+        row = {"user_id": user, "channel": channel, "status": "granted", "occurred_at": make.moment(ages)}
+        make.rows["consents"].append(row)
+
+
+def _candidate(make: _Maker, user: str) -> None:
+    """Somebody who can be reached, and whom one or more audiences want."""
+    make.reachable.add(user)
+    _grant(make, user, ("email", make.one(("email", "push", "sms")), make.one(("push", "telegram"))), (7, 29, 30, 90))
+    if make.chance(2):
+        row = {"user_id": user, "channel": "push", "address": f"{user}-token", "updated_at": make.moment((60, 400))}
+        if not any((r["user_id"], r["channel"]) == (user, "push") for r in make.rows["addresses"]):
+            make.rows["addresses"].append(row)
+    if make.chance(4):
+        _changes_of_mind(make, user)
+    for _ in make.some(0, 2):
+        make.add_message(user, make.moment((0, 1, 2, 5, 6, 12)), channel=make.one(("email", "push", "in_app")))
+    if make.chance(6):
+        tired = make.add_message(user, make.moment((20, 40)), channel="sms")
+        make.add_message_event(tired, "unsubscribed", tired["sent_at"] + timedelta(hours=1))
+    for _ in make.some(1, 4):
+        kind = make.random.randrange(6)
+        if kind == 0:
+            _session_of_today(make, user)
+        elif kind == 1:
+            make.add_event(user, make.one(("page", "Products Searched")), make.moment((0, 1, 7, 8, 29, 30)))
+        elif kind == 2:
+            name = make.one(("page", "Product Viewed", "Application Installed"))
+            make.add_event(user, name, make.moment((13, 14, 15, 16, 17, 28, 29, 30, 31, 32)))
+        elif kind == 3:
+            for age in (45, make.one((30, 31, 32))):
+                make.add_event(user, "page", make.moment((age,)))
+        elif kind == 4:
+            order = make.add_order(user, make.moment((0, 8, 13, 14, 28, 29, 30, 31, 31, 181, 181, 200)))
+            line = {"product_id": make.product() or f"{make.prefix}p9", "category": make.one(CATEGORIES)}
+            line |= {"order_id": order["order_id"], "line_number": 9, "quantity": 1, "unit_price": Decimal("5")}
+            make.rows["order_items"].append(line)
+        else:
+            _lead(make, user)
+
+
+def _changes_of_mind(make: _Maker, user: str) -> None:
+    """Consent taken back, by a withdrawal, an unsubscribe or a complaint, and perhaps given again, later or at once."""
+    at = make.moment((1, 6))
+    row = {"user_id": user, "channel": "email", "status": "withdrawn", "occurred_at": at}
+    how = make.one(("withdrawn", "withdrawn", "unsubscribed", "complained"))
+    if how == "withdrawn":
+        make.rows["consents"].append(row)
+    else:
+        make.add_message_event(make.add_message(user, at - timedelta(hours=1), channel="email"), how, at)
+    if not make.chance(3):
+        again = at + timedelta(seconds=make.one((0, 1, 86_400)))
+        make.rows["consents"].append({**row, "status": "granted", "occurred_at": again})
+
+
+def _responsive(make: _Maker, user: str) -> None:
+    """Contacts on two channels, about as many as make a click share, with clicks on some; in one campaign or many."""
+    ages = make.one(((2, 8, 31, 60, 89), (31, 60, 88, 89, 90)))
+    for channel in ("email", make.one(("push", "in_app", "email"))):
+        for _ in make.some(1, 4):
+            message = make.add_message(
+                user, make.moment(ages), channel=channel, campaign_id=make.one((None, *CAMPAIGNS))
+            )
+            if make.chance(3):
+                name = make.one(("clicked", "clicked", "opened", "replied"))
+                make.add_message_event(message, name, message["sent_at"] + timedelta(seconds=make.one(DELAYS[:5])))
+
+
+def _repeated(make: _Maker, user: str) -> None:
+    """Messages of campaigns that audiences would send again, around the days after which they may."""
+    for campaign in make.random.sample(CAMPAIGNS, 3):
+        for _ in make.some(1, 2):
+            make.add_message(
+                user,
+                make.moment((0, 6, 7, 13, 14, 29, 30, 31)),
+                channel=make.one(("email", "push", "in_app")),
+                campaign_id=campaign,
+                message_class=make.one((None, "marketing", "transactional")),
+            )
+
+
+def _planned(make: _Maker, user: str) -> None:
+    """What plan lists of the last days carried, and messages that are those, or almost."""
+    taken = set()
+    for _ in make.some(1, 5):
+        plan_date = make.as_of + timedelta(days=make.one((1, 1, 1, 0, 0, -1, -2, -3, -4, -29)))
+        campaign, channel = make.one(CAMPAIGNS), make.one(("email", "email", "push", "in_app", "sms"))
+        audience = "category_news" if campaign in NEWS.values() else campaign
+        if (plan_date, campaign) in taken:
+            continue
+        taken.add((plan_date, campaign))
+        is_care = campaign == "post_purchase_care"
+        row = {"plan_date": plan_date, "user_id": user, "campaign_id": campaign, "audience": audience}
+        row |= {"channel": channel, "message_class": "transactional" if is_care else "marketing"}
+        make.planned.append({**row, "variant": None})
+        if make.chance(2):
+            days = (plan_date - make.as_of).days + make.one((0, 0, 1, 2, -1))
+            make.add_message(
+                user,
+                make.moment((-days,)),
+                channel=make.one((channel, channel, channel, "email", "push")),
+                campaign_id=make.one((campaign, campaign, campaign, "spring", None)),
+                message_class=row["message_class"],
+            )
+
+
 _STORIES = (
     _habit, _session_of_today, _lead, _interest, _buyer, _subscriber, _subscriber, _contacted, _contacted,
-    _sleeper, _friend, _friend,
+    _sleeper, _friend, _friend, _candidate, _candidate, _candidate, _candidate, _responsive, _repeated, _planned,
+    _planned,
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Policy:
-    """The rows of some seeds."""
+    """The rows of some seeds, and of campaigns, which many worlds share."""
 
     exchange_rates: tuple[ExchangeRate, ...]
     contact_policy: tuple[PolicyRow, ...]
     declared_order: Mapping[str, Sequence[str]]
+    channel_gaps: Mapping[str, int]
+    blackout_dates: tuple[Blackout, ...]
+    do_not_contact: tuple[str, ...]
+    campaign_settings: Mapping[str, CampaignSetting]
+    category_settings: Mapping[str, CategorySetting]
+    universal_holdouts: tuple[UniversalHoldout, ...]
+    campaigns: tuple[Row, ...]
 
 
-def make_policy(chooser: random.Random, as_of: date) -> Policy:
-    """Rates that begin at dates of the thresholds, and none for XXX; caps that are easily reached, some of 0."""
+def make_policy(chooser: random.Random, as_of: date, prefixes: Sequence[str] = ("",)) -> Policy:
+    """Rates that begin at dates of the thresholds, and none for XXX; caps that are easily reached, some of 0.
+
+    Of the rest there is little in most policies: what forbids something to everybody hides the rules after it.
+    """
     rates = [
         ExchangeRate(currency, as_of - timedelta(days=age), Decimal(chooser.choice(RATES)))
         for currency in ("USD", "GBP")
@@ -535,12 +677,87 @@ def make_policy(chooser: random.Random, as_of: date) -> Policy:
     for _ in range(chooser.randint(0, 7)):
         segment = "*" if chooser.random() < 0.5 else chooser.choice(POLICY_SEGMENTS)
         key = (segment, chooser.choice(("all", "all", *CHANNEL_NAMES)), chooser.choice((1, 7, 7, 30)))
-        caps[key] = PolicyRow(*key, chooser.choice((0, 1, 2, 3, 4, 5, 6)))
+        never = 0 if chooser.random() < 0.5 and (segment, key[1]) != ("*", "all") else 2
+        caps[key] = PolicyRow(*key, chooser.choice((never, 1, 1, 2, 2, 3, 4, 5, 6)))
+    tired = ("fatigued", chooser.choice(("all", "email", "push")), 7)
+    for key in (("*", "all", 1), ("*", "all", 7), ("*", "email", 7), ("*", "in_app", 7), tired):
+        if chooser.random() < 0.4:
+            caps[key] = PolicyRow(*key, 0 if key[0] == "fatigued" else chooser.choice((1, 1, 2, 3)))
     order = {
         "interest": chooser.choice(((), ("garden", "books"), ("tools", "books", "garden"))),
         "value": chooser.choice(((), ("fair", "green"))),
     }
-    return Policy(tuple(rates), tuple(caps.values()), order)
+    gaps = {name: chooser.choice((0, 1, 2, 3, 14)) for name in sorted({*CHANNEL_NAMES}) if chooser.random() < 0.4}
+    blackouts = []
+    for _ in range(chooser.choice((0, 0, 0, 1, 2))):
+        day = as_of + timedelta(days=chooser.choice((0, 1, 1, 1, 2)))
+        where = chooser.choice((("email", None), ("push", "FR"), (None, " fr "), (None, "DE"), ("in_app", None)))
+        is_weekday = chooser.random() < 0.5
+        blackouts.append(Blackout(None if is_weekday else day, WEEKDAYS[day.weekday()] if is_weekday else None, *where))
+    blocked = [f"{prefix}u{chooser.randint(1, 8)}" for prefix in prefixes if chooser.random() < 0.3]
+    return Policy(
+        exchange_rates=tuple(rates),
+        contact_policy=tuple(caps.values()),
+        declared_order=order,
+        channel_gaps=gaps,
+        blackout_dates=tuple(blackouts),
+        do_not_contact=tuple(blocked),
+        campaign_settings={name: _setting(chooser) for name in CAMPAIGNS if chooser.random() < 0.35},
+        category_settings={
+            category: CategorySetting(chooser.random() < 0.4, NEWS.get(category) if chooser.random() < 0.8 else None)
+            for category in ("books", "garden", "tools")
+            if chooser.random() < 0.9
+        },
+        universal_holdouts=tuple(
+            UniversalHoldout(as_of + timedelta(days=days), f"salt {days}", Decimal(chooser.choice(("0", "0.3", "0.3"))))
+            for days in (-400, -7, 0, 1, 2)
+            if chooser.random() < 0.4
+        ),
+        campaigns=tuple(_campaigns(chooser, as_of)),
+    )
+
+
+def _setting(chooser: random.Random) -> CampaignSetting:
+    """A campaign with something of its own."""
+
+    def maybe(*values: T) -> T | None:
+        return chooser.choice(values) if chooser.random() < 0.3 else None
+
+    channels = ["email", "push", "in_app", "sms", "telegram"]
+    chooser.shuffle(channels)
+    halves = (("control", Decimal("0.5")), ("offer", Decimal("0.5")))
+    thirds = (("a", Decimal("0.333333")), ("b", Decimal("0.333333")), ("c", Decimal("0.333334")))
+    return CampaignSetting(
+        is_active=maybe(True, True, True, False),
+        value=maybe(Decimal("0"), Decimal("2.5"), Decimal("2.50"), Decimal("7"), Decimal("100")),
+        channels=maybe(tuple(channels[: chooser.randint(1, 4)])),
+        holdout_share=maybe(Decimal("0"), Decimal("0.3"), Decimal("0.5"), Decimal("1")),
+        variants=maybe(halves, thirds),
+        salt=maybe("2", "x|y"),
+        repeat_after_days=maybe(1, 7, 14, 30),
+        max_sends=maybe(1, 2),
+        max_per_day=maybe(1, 2),
+    )
+
+
+def _campaigns(chooser: random.Random, as_of: date) -> Iterable[Row]:
+    """Campaigns that begin or end around the plan date, or say so from a date on, and one without any time."""
+    for name in CAMPAIGNS:
+        for age in (400, chooser.choice((-1, 0, 1)))[: chooser.choice((0, 0, 0, 0, 1, 2))]:
+
+            def moment(*days: int | None) -> datetime | None:
+                day = chooser.choice(days)
+                if day is None:
+                    return None
+                return datetime.combine(as_of + timedelta(days=day), chooser.choice(CLOCK_TIMES), UTC)
+
+            yield {
+                "campaign_id": name,
+                "name": name,
+                "starts_at": moment(None, None, None, -30, 0, 1, 2),
+                "ends_at": moment(None, None, None, 30, 2, 1, 0, -1),
+                "updated_at": datetime.combine(as_of - timedelta(days=age), chooser.choice(CLOCK_TIMES), UTC),
+            }
 
 
 def make_case(
@@ -551,6 +768,7 @@ def make_case(
     time_zone: str | None = None,
     as_of: date | None = None,
     policy: Policy | None = None,
+    audiences: Mapping[str, Audience] | None = None,
     prefix: str = "",
     size: int = 8,
 ) -> Case:
@@ -558,12 +776,12 @@ def make_case(
 
     Without ``settings`` the world keeps the defaults, but for the time zone (drawn, unless one is given).
     ``size`` is the most orders, runs of events and messages at random; beside these users live some stories each.
-    ``prefix`` begins every id. One world in three lacks some datasets.
+    ``audiences``: their settings, by name. ``prefix`` begins every id. One world in three lacks some datasets.
     """
     chooser = random.Random(seed)
     zone = time_zone or chooser.choice(TIME_ZONES)
     as_of = as_of or chooser.choice(DATES)
-    policy = policy or make_policy(chooser, as_of)
+    policy = policy or make_policy(chooser, as_of, (prefix,))
     users = tuple(f"{prefix}u{number}" for number in range(1, chooser.randint(1, 8) + 1))
     make = _Maker(chooser, ZoneInfo(zone), as_of, users, prefix, size, erasures)
     for user in users:
@@ -589,6 +807,7 @@ def make_case(
     if make.chance(3):
         for dataset in chooser.sample(sorted(set(DATASETS) - {"erasures"}), make.one((1, 2, 4, 11))):
             make.rows[dataset] = []
+    make.rows["campaigns"] = [dict(row) for row in policy.campaigns]
     rows: dict[str, Any] = make.rows
     world = World(
         **rows,
@@ -596,6 +815,14 @@ def make_case(
         exchange_rates=policy.exchange_rates,
         contact_policy=policy.contact_policy,
         declared_order=policy.declared_order,
+        planned_contacts=make.planned,
+        channel_gaps=policy.channel_gaps,
+        blackout_dates=policy.blackout_dates,
+        do_not_contact=policy.do_not_contact,
+        campaign_settings=policy.campaign_settings,
+        category_settings=policy.category_settings,
+        universal_holdouts=policy.universal_holdouts,
+        audiences=audiences or {},
     )
     if settings:
         world = replace(
@@ -608,6 +835,21 @@ def make_case(
             family_max_segments=make.one((2, 4, 30)),
         )
     return Case(world, as_of)
+
+
+def carried(world: World, as_of: date, chooser: random.Random) -> World:
+    """The world after a plan list for its plan date has carried some candidates, on a channel of theirs or another."""
+    plan_date = as_of + timedelta(days=1)
+    rows = {(row["plan_date"], row["user_id"], row["campaign_id"]): row for row in world.planned_contacts}
+    channels = oracle.candidate_channels_as_of(world, as_of)
+    for candidate in oracle.candidates_as_of(world, as_of):
+        listed = [channel for channel, _ in channels.get(candidate.key, [])] + ["email"]
+        if chooser.random() < 0.3:
+            row = {"plan_date": plan_date, "user_id": candidate.user_id, "campaign_id": candidate.campaign_id}
+            row |= {"audience": candidate.audience, "channel": chooser.choice([*listed[:2], chooser.choice(listed)])}
+            row |= {"variant": candidate.variant, "message_class": candidate.message_class}
+            rows.setdefault((plan_date, candidate.user_id, candidate.campaign_id), row)
+    return replace(world, planned_contacts=list(rows.values()))
 
 
 def make_batches(chooser: random.Random, world: World, number: int) -> list[Batch]:

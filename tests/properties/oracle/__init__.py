@@ -5,18 +5,22 @@ Every function takes a world and a date. Rows that an erasure drops are dropped 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from datetime import date
-from decimal import Decimal
 
 from . import addresses as _addresses
+from . import audiences as _audiences
 from . import buying as _buying
+from . import candidates as _candidates
 from . import contacts as _contacts
 from . import declared as _declared
+from . import eligibility as _eligibility
 from . import engagement as _engagement
 from . import intent as _intent
+from . import ledger as _ledger
 from . import message_engagement as _message_engagement
+from . import plan as _plan
 from . import policy as _policy
 from . import pressure as _pressure
 from . import rfm as _rfm
@@ -25,26 +29,54 @@ from . import value as _value
 from .as_of import AsOf
 from .erasure import without_erased
 from .identity import events_by
-from .world import AGE_BANDS, CHANNELS, TAXONOMY, Channel, EventMeaning, ExchangeRate, PolicyRow, Row, World
+from .world import (
+    AGE_BANDS,
+    CHANNELS,
+    TAXONOMY,
+    Audience,
+    Blackout,
+    CampaignSetting,
+    CategorySetting,
+    Channel,
+    EventMeaning,
+    ExchangeRate,
+    PolicyRow,
+    Row,
+    UniversalHoldout,
+    World,
+)
 
 __all__ = [
     "AGE_BANDS",
+    "AUDIENCES",
     "CHANNELS",
     "FAMILIES",
     "TAXONOMY",
+    "Audience",
+    "Blackout",
+    "CampaignSetting",
+    "CategorySetting",
     "Channel",
     "EventMeaning",
     "ExchangeRate",
     "PolicyRow",
     "Row",
+    "UniversalHoldout",
     "World",
+    "audiences_as_of",
+    "candidate_channels_as_of",
+    "candidates_as_of",
+    "channel_eligibility_as_of",
+    "contact_plan_as_of",
     "contact_pressure_as_of",
     "contact_pressure_by_channel_as_of",
+    "contact_suppressions_as_of",
     "contacts_as_of",
     "cut_points",
     "families_as_of",
     "family_as_of",
     "folded_families_as_of",
+    "planned_contacts_as_of",
     "previous_cut_points",
     "recut_segments_as_of",
     "rfm_as_of",
@@ -85,8 +117,20 @@ FAMILIES: dict[str, Callable[[AsOf], Family]] = {
 }
 
 
+AUDIENCES = _audiences.AUDIENCES
+
+#: What was looked at last, and what has been found out about it: two, so that two worlds can be compared.
+_looked_at: deque[tuple[World, AsOf]] = deque(maxlen=2)
+
+
 def _at(world: World, day: date) -> AsOf:
-    return AsOf(without_erased(world), day)
+    """The world on a date; asked again about the same, it knows what it has found out."""
+    for looked_at, now in _looked_at:
+        if looked_at is world and now.day == day:
+            return now
+    now = AsOf(without_erased(world), day)
+    _looked_at.append((world, now))
+    return now
 
 
 def users_as_of(world: World, day: date) -> set[str]:
@@ -98,7 +142,7 @@ def families_as_of(world: World, day: date) -> dict[str, dict[str, dict[str, obj
     """By family and known user the segment, not folded, and what stands beside it."""
     now = _at(world, day)
     return {
-        name: {user: {"segment": row} if isinstance(row, str) else row for user, row in family(now).items()}
+        name: {user: {"segment": row} if isinstance(row, str) else row for user, row in now.once(family).items()}
         for name, family in FAMILIES.items()
     }
 
@@ -157,13 +201,46 @@ def contacts_as_of(world: World, day: date) -> dict[str, _contacts.Contact]:
     return _contacts.contacts(without_erased(world), day)
 
 
-def contact_pressure_as_of(world: World, day: date) -> dict[str, dict[str, int | Decimal | None]]:
+def contact_pressure_as_of(world: World, day: date) -> dict[str, _pressure.PressureRow]:
     """The measures of every known user."""
-    return _pressure.contact_pressure(without_erased(world), day)
+    return _pressure.contact_pressure(_at(world, day))
 
 
-def contact_pressure_by_channel_as_of(
-    world: World, day: date
-) -> dict[tuple[str, str], dict[str, int | Decimal | None]]:
+def contact_pressure_by_channel_as_of(world: World, day: date) -> dict[tuple[str, str], _pressure.PressureRow]:
     """The measures of every known user and channel with an address or a contact in 90 days."""
-    return _pressure.contact_pressure_by_channel(without_erased(world), day)
+    return _pressure.contact_pressure_by_channel(_at(world, day))
+
+
+def planned_contacts_as_of(world: World, day: date) -> dict[tuple[date, str, str, str, str], dict[str, object]]:
+    """Every planned contact of 30 days by plan_date, user, campaign, audience, channel: is it logged, is it pending."""
+    return _ledger.planned_contacts(_at(world, day))
+
+
+def channel_eligibility_as_of(world: World, day: date) -> dict[tuple[str, str], dict[str, object]]:
+    """For every known user and channel whether, and if not why not."""
+    return _at(world, day).once(_eligibility.channel_eligibility)
+
+
+def audiences_as_of(world: World, day: date) -> dict[str, _audiences.Candidates]:
+    """By built-in audience and candidate what the audience returns beside the user."""
+    return _at(world, day).once(_audiences.audiences)
+
+
+def candidates_as_of(world: World, day: date) -> list[_candidates.Candidate]:
+    """Every candidate of the audiences that the world has settings for."""
+    return _at(world, day).once(_candidates.candidates)
+
+
+def candidate_channels_as_of(world: World, day: date) -> dict[_plan.Key, list[tuple[str, str | None]]]:
+    """By user, campaign, audience of a candidate its channels in order, each with why it can't be used."""
+    return _at(world, day).once(_candidates.candidate_channels)
+
+
+def contact_plan_as_of(world: World, day: date) -> dict[_plan.Key, dict[str, object]]:
+    """The plan, by user, campaign, audience."""
+    return _plan.contact_plan(_at(world, day))
+
+
+def contact_suppressions_as_of(world: World, day: date) -> dict[_plan.Key, dict[str, object]]:
+    """Every other candidate, by user, campaign, audience, with the reason."""
+    return _plan.contact_suppressions(_at(world, day))

@@ -7,6 +7,7 @@ profile, and to phone numbers in their international form: which of several addr
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from .as_of import AsOf
@@ -89,12 +90,28 @@ def _address_sent_to(now: AsOf, user: str, channel: str, sent_at: datetime) -> s
     return None
 
 
-def reachable_channels(now: AsOf) -> dict[str, list[str]]:
-    """The channels on which each known user may be contacted, sorted.
+@dataclass(frozen=True)
+class Permission:
+    """What stands between a known user and a channel."""
+
+    address: str | None
+    has_consent: bool
+    is_suppressed: bool
+    #: Whether the address has bounced hard, which stops messages of every class.
+    has_bounced: bool
+
+    @property
+    def may_be_contacted(self) -> bool:
+        """Whether nothing does."""
+        return self.address is not None and self.has_consent and not self.is_suppressed
+
+
+def permissions(now: AsOf) -> dict[tuple[str, str], Permission]:
+    """By known user and channel.
 
     A person is an address: whatever one user forbids holds for everybody whose address that user has, too.
     """
-    usable, everybodys = usable_addresses(now), all_addresses(now)
+    usable, everybodys = now.once(usable_addresses), now.once(all_addresses)
     granted: dict[tuple[str, str], datetime] = {}
     withdrawn: dict[tuple[str, str], list[datetime]] = {}
     for row in versions_as_of(now.world, "consents", now.day):
@@ -119,10 +136,8 @@ def reachable_channels(now: AsOf) -> dict[str, list[str]]:
                 if address is not None:
                     bounced.add((message["channel"], address))
 
-    def may_contact(user: str, channel: str) -> bool:
+    def permission(user: str, channel: str) -> Permission:
         address = usable.get((user, channel))
-        if address is None:
-            return False
         people = {who for (who, where), held in everybodys.items() if where == channel and address in held} | {user}
         grant = granted.get((user, channel))
         noes = [time for who in people for time in withdrawn.get((who, channel), ())]
@@ -131,15 +146,23 @@ def reachable_channels(now: AsOf) -> dict[str, list[str]]:
             has_consent = not noes and not now.world.channels[channel].needs_consent
         else:
             has_consent = all(grant > time for time in noes)
+        has_bounced = (channel, address) in bounced
         is_suppressed = (
             any((who, channel) in complained for who in people)
-            or (channel, address) in bounced
+            or has_bounced
             or any(grant is None or grant <= time for time in stops)
         )
-        return has_consent and not is_suppressed
+        return Permission(address, has_consent, is_suppressed, has_bounced)
 
+    return {(user, channel): permission(user, channel) for user in now.users for channel in now.world.channels}
+
+
+def reachable_channels(now: AsOf) -> dict[str, list[str]]:
+    """The channels on which each known user may be contacted, sorted."""
+    found = now.once(permissions)
     return {
-        user: [channel for channel in sorted(now.world.channels) if may_contact(user, channel)] for user in now.users
+        user: [channel for channel in sorted(now.world.channels) if found[user, channel].may_be_contacted]
+        for user in now.users
     }
 
 

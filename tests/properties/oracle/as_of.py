@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
 from functools import cached_property
+from typing import Any, TypeVar
 
 from .contacts import Contact, contacts, message_events_by
 from .identity import credited_events
@@ -13,6 +15,7 @@ from .versions import versions_as_of
 from .visits import VisitDays, visits_by_user
 from .world import EventMeaning, Row, World
 
+T = TypeVar("T")
 #: What the taxonomy does not know.
 UNMAPPED = EventMeaning("unmapped", False)
 
@@ -23,6 +26,19 @@ class AsOf:
     def __init__(self, world: World, day: date) -> None:
         self.world = world
         self.day = day
+        self._found: dict[Callable[[AsOf], Any], Any] = {}
+
+    @property
+    def plan_date(self) -> date:
+        """The date that a plan is made for."""
+        return self.day + timedelta(days=1)
+
+    def once(self, rule: Callable[[AsOf], T]) -> T:
+        """What a rule says of this date, computed when it is asked for first."""
+        if rule not in self._found:
+            self._found[rule] = rule(self)
+        found: T = self._found[rule]
+        return found
 
     def age(self, happened: date | datetime) -> int:
         """Whole days since the date of something; negative: still to come."""

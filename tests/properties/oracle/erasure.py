@@ -53,4 +53,9 @@ def without_erased(world: World) -> World:
     ):
         gone = {row[key] for row in world.rows(parent)} - {row[key] for row in kept[parent]}
         kept[child] = [row for row in world.rows(child) if row[key] not in gone]
+    kept["planned_contacts"] = [
+        row
+        for row in world.planned_contacts
+        if row["user_id"] not in requested or row["plan_date"] > world.date_of(requested[row["user_id"]])
+    ]
     return replace(world, **kept)

@@ -19,8 +19,8 @@ DATED_BY = {
 }
 
 
-def known_users(world: World, day: date) -> set[str]:
-    """Every user_id with a row dated by the end of ``day``; a row without a time is always there.
+def first_known_dates(world: World, day: date) -> dict[str, date]:
+    """By known user the date of the first row that tells of them; of a row without a time, before everything.
 
     Each version of a versioned row is a row. An anonymous event makes nobody known.
     """
@@ -30,9 +30,16 @@ def known_users(world: World, day: date) -> set[str]:
             return deduplicated(world, dataset)
         return list(world.rows(dataset))
 
-    return {
-        row["user_id"]
-        for dataset, time in DATED_BY.items()
-        for row in rows(dataset)
-        if row.get("user_id") is not None and world.is_by(row.get(time), day)
-    }
+    first: dict[str, date] = {}
+    for dataset, time in DATED_BY.items():
+        for row in rows(dataset):
+            user, moment = row.get("user_id"), row.get(time)
+            if user is not None and world.is_by(moment, day):
+                dated = date.min if moment is None else world.date_of(moment)
+                first[user] = min(dated, first.get(user, dated))
+    return first
+
+
+def known_users(world: World, day: date) -> set[str]:
+    """Every user_id with a row dated by the end of ``day``; a row without a time is always there."""
+    return set(first_known_dates(world, day))

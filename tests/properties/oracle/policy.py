@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from fractions import Fraction
 
 from .as_of import AsOf
 from .contacts import is_reaction
 from .engagement import engagement
+from .ledger import contacts_of
 from .world import PolicyRow
 
 
@@ -41,14 +42,13 @@ def is_fatigued(now: AsOf, user: str) -> bool:
 
 def policy_segments(now: AsOf) -> dict[str, str]:
     """Which caps are a user's."""
-    engagements = engagement(now)
-    plan_date = now.day + timedelta(days=1)
+    engagements = now.once(engagement)
 
     def segment(user: str) -> str:
         if is_fatigued(now, user):
             return "fatigued"
         orders = now.orders.get(user)
-        if orders and (plan_date - max(o.day for o in orders)).days <= now.world.post_purchase_follow_up_days:
+        if orders and (now.plan_date - max(o.day for o in orders)).days <= now.world.post_purchase_follow_up_days:
             return "recent_buyer"
         known = ("dormant", "new", "one_time", "engaged")
         return engagements[user] if engagements[user] in known else "default"
@@ -60,20 +60,20 @@ def _use(now: AsOf, user: str, row: PolicyRow) -> Fraction:
     """The share of a cap that the window which ends with the date has used."""
     contacts = [
         contact
-        for contact in now.contacts_with(user)
-        if row.channel in ("all", contact.channel) and now.is_in_last(contact.contact_date, row.window_days)
+        for contact in contacts_of(now, user)
+        if row.channel in ("all", contact.channel) and now.is_in_last(contact.day, row.window_days)
     ]
     return Fraction(len(contacts), row.max_contacts)
 
 
 def pressure_status(now: AsOf) -> dict[str, dict[str, object]]:
-    """How near somebody is to the caps, with the policy segment."""
+    """How near somebody is to the caps by the user's own contacts, with the policy segment."""
     world = now.world
     rows: dict[str, dict[str, object]] = {}
-    for user, policy_segment in policy_segments(now).items():
+    for user, policy_segment in now.once(policy_segments).items():
         caps = [r for r in world.contact_policy if r.policy_segment in ("*", policy_segment) and r.max_contacts > 0]
         highest = max((_use(now, user, row) for row in caps), default=Fraction(0))
-        rest = [c for c in now.contacts_with(user) if now.is_in_last(c.contact_date, world.pressure_rested_days)]
+        rest = [c for c in contacts_of(now, user) if now.is_in_last(c.day, world.pressure_rested_days)]
         if policy_segment == "fatigued":
             status = "fatigued"
         elif highest > 1:

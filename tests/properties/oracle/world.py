@@ -6,7 +6,7 @@ lists are lists, JSON is its text. A column that a row lacks is null. All versio
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -38,6 +38,7 @@ class Channel:
     reports_reactions: bool = True
     needs_consent: bool = True
     invalidated_by_uninstall: bool = False
+    transactional_needs_consent: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,68 @@ class PolicyRow(NamedTuple):
     channel: str
     window_days: int
     max_contacts: int
+
+
+class Blackout(NamedTuple):
+    """A date or a weekday (monday ... sunday) on which nobody is contacted; no channel, no country: on all of them."""
+
+    day: date | None
+    weekday: str | None
+    channel: str | None
+    country: str | None
+
+
+class UniversalHoldout(NamedTuple):
+    """The share of everybody who gets nothing, from a date on."""
+
+    valid_from: date
+    salt: str
+    share: Decimal
+
+
+class CategorySetting(NamedTuple):
+    """What the seed of categories says about one."""
+
+    is_replenishable: bool = False
+    news_campaign_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Audience:
+    """What an audience says of itself: how its candidates are contacted, unless its campaign's setting says else.
+
+    ``each_order``: only what was sent after the order that made somebody a candidate is a repetition.
+    ``returns``: what the audience says of a candidate beside the user_id.
+    """
+
+    channels: tuple[str, ...] = ("email",)
+    value: Decimal = Decimal(0)
+    message_class: str = "marketing"
+    holdout_share: Decimal = Decimal(0)
+    variants: tuple[tuple[str, Decimal], ...] = ()
+    salt: str = "1"
+    repeat_after_days: int | None = None
+    max_sends: int | None = None
+    max_per_day: int | None = None
+    each_order: bool = False
+    drops_silent_channels: bool = False
+    promotes_category: str | None = None
+    returns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CampaignSetting:
+    """What the seed of campaigns says about one; None: as the audience says."""
+
+    is_active: bool | None = None
+    value: Decimal | None = None
+    channels: tuple[str, ...] | None = None
+    holdout_share: Decimal | None = None
+    variants: tuple[tuple[str, Decimal], ...] | None = None
+    salt: str | None = None
+    repeat_after_days: int | None = None
+    max_sends: int | None = None
+    max_per_day: int | None = None
 
 
 def _meaning(name: str, is_visit: bool, intent: str, interest: int, stage: str) -> EventMeaning:
@@ -124,7 +187,18 @@ class World:
     taxonomy: Mapping[str, EventMeaning] = field(default_factory=lambda: TAXONOMY)
     channels: Mapping[str, Channel] = field(default_factory=lambda: CHANNELS)
 
+    #: What plan lists carried: plan_date, user_id, campaign_id, audience, channel, variant, message_class.
+    planned_contacts: Sequence[Row] = ()
+
     contact_policy: Sequence[PolicyRow] = ()
+    #: Least days between two contacts on a channel.
+    channel_gaps: Mapping[str, int] = field(default_factory=dict)
+    blackout_dates: Sequence[Blackout] = ()
+    do_not_contact: Collection[str] = ()
+    audiences: Mapping[str, Audience] = field(default_factory=dict)
+    campaign_settings: Mapping[str, CampaignSetting] = field(default_factory=dict)
+    category_settings: Mapping[str, CategorySetting] = field(default_factory=dict)
+    universal_holdouts: Sequence[UniversalHoldout] = ()
     age_bands: Sequence[tuple[str, int, int | None]] = AGE_BANDS
     #: What people may declare, by family, in the order of the seed.
     declared_order: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -197,6 +271,16 @@ class World:
     fatigue_contacts: int = 10
     pressure_near_cap_share: Decimal = Decimal("0.6")
     pressure_rested_days: int = 30
+
+    plan_grace_days: int = 3
+    min_marketing_age: int = 16
+    marketing_retention_days: int = 1095
+    just_bought_days: int = 30
+    response_min_contacts: int = 3
+    retention_first_days: Sequence[int] = (15, 17)
+    retention_second_days: Sequence[int] = (30, 32)
+    retention_silent_days: int = 7
+    hot_lead_order_days: int = 30
 
     @property
     def zone(self) -> ZoneInfo:

@@ -48,3 +48,21 @@ def row_of(family, user="u", day=D, **parts):
 
 def segment_of(family, user="u", day=D, **parts):
     return row_of(family, user, day, **parts)["segment"]
+
+
+def planned(age=0, campaign="spring", channel="email", user="u", **values):
+    """A planned contact; age -1 is the plan date."""
+    row = {"plan_date": D - timedelta(days=age), "user_id": user, "campaign_id": campaign, "audience": campaign}
+    return {**row, "channel": channel, "variant": None, "message_class": "marketing", **values}
+
+
+def friend(user="u", *channels, **values):
+    """Rows of somebody who has an e-mail address and a phone, and has said yes on some channels (default: e-mail)."""
+    profile = {"user_id": user, "email": f"{user}@example.org", "phone": "+33612345678", **values}
+    consents = [consent(age=20, channel=channel, user=user) for channel in channels or ("email",)]
+    return {"users": [profile], "consents": consents}
+
+
+def together(*parts):
+    """The rows of several people."""
+    return {name: [row for part in parts for row in part.get(name, [])] for name in {n for part in parts for n in part}}

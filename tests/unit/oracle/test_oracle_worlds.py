@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+import random
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,14 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration.landing.contract import DATASETS
-from tests.properties import oracle
+from tests.properties import invariants, oracle
+from tests.properties.oracle.eligibility import REASONS
 from tests.properties.oracle.rfm import RFM_MAP
 from tests.properties.oracle.versions import canonical_row
+from tests.properties.setups import AUDIENCES, CHANNELS
 from tests.properties.worlds import (
     POLICY_SEGMENTS,
     Case,
     as_json,
     batches,
+    carried,
     cases,
     make_case,
     whole,
@@ -108,7 +113,7 @@ def test_folding_leaves_few_segments(case: Case):
 @quick
 @given(st.data())
 def test_neither_order_nor_repetition_of_rows_matters(data):
-    case = data.draw(cases())
+    case = data.draw(cases(audiences=AUDIENCES))
     rows = {name: list(reversed(rows)) * 2 for name, rows in whole(case.world).items()}
     other = oracle.World(**{**vars(case.world), **rows})
     for table in (
@@ -117,6 +122,10 @@ def test_neither_order_nor_repetition_of_rows_matters(data):
         oracle.contacts_as_of,
         oracle.contact_pressure_as_of,
         oracle.contact_pressure_by_channel_as_of,
+        oracle.channel_eligibility_as_of,
+        oracle.audiences_as_of,
+        oracle.contact_plan_as_of,
+        oracle.contact_suppressions_as_of,
     ):
         assert table(case.world, case.as_of) == table(other, case.as_of)
 
@@ -154,3 +163,51 @@ _SEGMENTS = {
     "pressure_status": "fatigued over_cap at_cap near_cap rested healthy",
     "age_band": "under_18 18_24 25_34 35_44 45_54 55_64 65_plus unknown",
 }
+
+
+def planned_world(seed):
+    case = make_case(seed, audiences=AUDIENCES)
+    return carried(replace(case.world, channels=CHANNELS), case.as_of, random.Random(seed)), case.as_of
+
+
+def test_the_worlds_reach_every_reason():
+    seen = {what: set() for what in ("reason", "service", "audience", "holdout", "carried", "suppression")}
+    for seed in range(150):
+        world, day = planned_world(seed)
+        for row in oracle.channel_eligibility_as_of(world, day).values():
+            seen["reason"].add(row["reason"])
+            seen["service"].add(row["service_reason"])
+        for candidate in oracle.candidates_as_of(world, day):
+            seen["audience"].add(candidate.audience)
+            seen["holdout"].add(candidate.holdout_kind)
+        plan = oracle.contact_plan_as_of(world, day)
+        seen["carried"] |= {c.carried_channel is not None for c in oracle.candidates_as_of(world, day) if c.key in plan}
+        suppressions = oracle.contact_suppressions_as_of(world, day)
+        assert not plan.keys() & suppressions.keys()
+        seen["suppression"] |= {row["reason"] for row in suppressions.values()}
+    # an erased user is not known
+    assert seen["reason"] == {None, *REASONS} - {"erased"}
+    assert seen["service"] == {None, "no_address", "no_consent", "suppressed"}
+    assert seen["audience"] == set(oracle.AUDIENCES) == set(AUDIENCES)
+    assert seen["holdout"] == {None, "universal", "campaign"}
+    assert seen["carried"] == {True, False}
+    assert seen["suppression"] >= set(_FALL_OUTS.split()) | set(REASONS) - {"erased"}
+
+
+_FALL_OUTS = "campaign_inactive already_sent just_bought over_audience_limit outranked_channel outranked_total"
+
+
+def test_plans_of_the_oracle_keep_what_must_hold():
+    for seed in range(40):
+        world, day = planned_world(seed)
+        segments = {user: row["policy_segment"] for user, row in oracle.contact_pressure_as_of(world, day).items()}
+        plan = [
+            {"user_id": user, "campaign_id": campaign, "audience": audience, **row}
+            for (user, campaign, audience), row in oracle.contact_plan_as_of(world, day).items()
+        ]
+        assert invariants.broken(plan, segments, world, day) == []
+        # every check finds what it looks for
+        anybody = [{**row, "user_id": "nobody"} for row in plan if row["holdout_kind"] is None]
+        assert len(invariants.broken(anybody, {"nobody": "default"}, world, day)) >= len(anybody)
+        held = [{**row, "holdout_kind": None} for row in plan if row["holdout_kind"] is not None]
+        assert len(invariants.held_out(held, world, day + timedelta(days=1))) >= len(held)
