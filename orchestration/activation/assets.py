@@ -47,7 +47,7 @@ def nothing_hides_a_wish_to_be_left_alone(warehouse: Warehouse) -> dg.AssetCheck
     """Fail while a rejected row or file may hide a wish to be left alone."""
     as_of = str(warehouse.settings.as_of)
     if warehouse.kind != NIGHTLY:
-        return dg.AssetCheckResult(passed=True, metadata={"skipped": f"a {warehouse.kind} run extracts nothing"})
+        return dg.AssetCheckResult(passed=True, metadata={"skipped": f"{warehouse.kind} runs extract nothing"})
     try:
         raise_if_blocked(warehouse.settings, warehouse.build())
     except BarometerError as error:
@@ -80,7 +80,7 @@ def segment_extracts_of(dates: dg.PartitionsDefinition, freshness: dg.FreshnessP
         settings, build = warehouse.settings, warehouse.build()
         if build.kind != NIGHTLY or settings.plan_date < settings.today:
             why = (
-                f"a {build.kind} run writes none"
+                f"{build.kind} runs write none"
                 if build.kind != NIGHTLY
                 else f"{settings.plan_date} is past (today is {settings.today})"
             )

@@ -4,6 +4,7 @@ import contextlib
 import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from graphlib import TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +25,6 @@ from orchestration.warehouse import build_state, prepare, project
 from orchestration.warehouse.build import (
     BACKFILL,
     INTRADAY,
-    Build,
     begin,
     begin_upstream,
     finish,
@@ -45,6 +45,7 @@ HISTORY_FOLDER = "marts/history"
 _PROGRESS_SECONDS = 3.0
 #: What a kind of run does not build.
 _LEFT_OUT = {INTRADAY: PLAN_FOLDERS, BACKFILL: (HISTORY_FOLDER,)}
+_PLANS_NOTHING = "intraday runs plan nothing"
 _SAID_OF_AUDIENCES = ("objective", "criteria", "offer", "channels")
 _ROWS = re.compile(r"rows of (\w+): (\d+)")
 
@@ -166,6 +167,8 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
         folders = _LEFT_OUT.get(build.kind, ())
         left_out = ["--exclude", *(f"path:models/{folder}" for folder in folders)] if folders else []
         unmade = {key for key in everything if key.path[-1] in _names_in(manifest, folders)}
+        plan_of_the_night = selected & unmade if build.kind == INTRADAY else set()
+        skipped = partial(_skipped, context.assets_def, context.selected_asset_check_keys)
         if not selected:
             # somebody runs checks alone: they look at what is there
             names = [key.name for key in context.selected_asset_check_keys]
@@ -192,14 +195,14 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
             yield from _run_dbt(context, warehouse, translator, _select(selected), is_backfill=False)
         elif is_built(settings, build):
             log.info("dbt: nothing changed since the last build of %s, skipped", settings.as_of)
-            yield from _same_as_before(context.assets_def, context.selected_asset_check_keys, unmade)
-            yield from _left_alone(build, selected & unmade)
+            yield from skipped(selected - unmade, "same inputs as the last build")
+            yield from skipped(plan_of_the_night, _PLANS_NOTHING)
         elif is_upstream_current(settings, build):
             log.info("dbt: nothing new was loaded; staging and rollups stay as they are")
             begin(settings, build, clock.now())
             yield from _run_dbt(context, warehouse, translator, [*as_of_only, *left_out], build.is_backfill)
             finish(settings, build)
-            yield from _left_alone(build, selected & unmade)
+            yield from skipped(plan_of_the_night, _PLANS_NOTHING)
             if build.is_backfill:
                 log.info("%s is built; the published file and the extracts stay as they are", build.file)
         elif build.is_backfill or not everything - unmade <= selected:
@@ -214,7 +217,7 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
             _drop_changed_models(settings)
             yield from _run_dbt(context, warehouse, translator, left_out, is_backfill=False)
             finish(settings, build)
-            yield from _left_alone(build, selected & unmade)
+            yield from skipped(plan_of_the_night, _PLANS_NOTHING)
 
     return dbt_models
 
@@ -236,27 +239,21 @@ def _select(models: Collection[dg.AssetKey]) -> list[str]:
     return ["--select", *(key.path[-1] for key in models)]
 
 
-def _left_alone(build: Build, keys: Collection[dg.AssetKey]) -> Iterator[Any]:
-    """Say of an intraday run that the plan is that of the night; what is published waits for it."""
-    if build.kind == INTRADAY:
-        for key in sorted(key for key in keys if key.path[0] == build_state.MARTS):
-            yield dg.MaterializeResult(asset_key=key, metadata={"skipped": "an intraday run plans nothing"})
-
-
-def _same_as_before(
-    assets: dg.AssetsDefinition, checks: Collection[dg.AssetCheckKey], left_out: Collection[dg.AssetKey]
+def _skipped(
+    assets: dg.AssetsDefinition, checks: Collection[dg.AssetCheckKey], keys: Collection[dg.AssetKey], why: str
 ) -> Iterator[Any]:
-    """Materialise what the stages after this one wait for: the marts, and the checks that gate them."""
+    """Materialise what the stages after this one wait for: those marts of ``keys``, and the checks that gate them.
+
+    Each comes after those that it reads, as Dagster wants it.
+    """
     deps = assets.asset_deps
     for key in TopologicalSorter({key: deps[key] & deps.keys() for key in deps}).static_order():
-        if key.path[0] == build_state.MARTS and key not in left_out:
+        if key.path[0] == build_state.MARTS and key in keys:
             yield dg.MaterializeResult(
                 asset_key=key,
-                metadata={"skipped": "same inputs as the last build"},
+                metadata={"skipped": why},
                 check_results=[
-                    dg.AssetCheckResult(
-                        asset_key=key, check_name=spec.name, passed=True, metadata={"skipped": "same build"}
-                    )
+                    dg.AssetCheckResult(asset_key=key, check_name=spec.name, passed=True, metadata={"skipped": why})
                     for spec in assets.check_specs
                     if spec.asset_key == key and spec.blocking and spec.key in checks
                 ],
