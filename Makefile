@@ -52,5 +52,5 @@ lock: ## write the lock files anew
 			--no-header --no-strip-extras $${set#*:} pyproject.toml -o requirements/$${set%%:*}.lock || exit 1; \
 	done
 
-clean: ## remove what runs made on this machine (never landing files)
+clean: ## remove what runs made below data/, planned contacts and history too (never landing files)
 	@rm -rf data/warehouse data/planned_contacts data/extracts data/report data/logs data/dagster dbt_project/target dbt_project/logs

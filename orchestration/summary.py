@@ -10,6 +10,7 @@ import duckdb
 from orchestration.publish.overview import (
     PLAN_COLUMNS,
     plan_by_audience,
+    plan_date,
     reasons_not_to_contact,
     users_by_segment,
 )
@@ -66,7 +67,7 @@ def summary(settings: Settings, seconds: Mapping[str, float]) -> str:
                 for family in ("engagement", "rfm")
             ),
             _table("Contacts in 7 days", ("contacts", "users"), con.execute(_SPREAD).fetchall()),
-            _table(f"Plan for {settings.plan_date}", PLAN_COLUMNS, plan_by_audience(con)),
+            _table(f"Plan for {plan_date(con)}", PLAN_COLUMNS, plan_by_audience(con)),
             _table("Not planned", ("reason", "candidates"), reasons_not_to_contact(con)),
         ]
         row = con.execute("select as_of, is_final from marts.build_info").fetchone()

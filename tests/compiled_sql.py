@@ -205,14 +205,20 @@ def _environment(values: Mapping[str, str]) -> Any:
 class World:
     """An in-memory warehouse: load landing folders into it, build it as of a date, read its tables."""
 
-    def __init__(self, compiled: Compiled, seeds: Mapping[str, list[dict[str, Any]]] | None = None) -> None:
-        """Make the empty tables and fill the seeds; ``seeds`` replaces the rows of those it names."""
+    def __init__(
+        self, compiled: Compiled, seeds: Mapping[str, list[dict[str, Any]]] | None = None, folder: Path | None = None
+    ) -> None:
+        """Make the empty tables and fill the seeds; ``seeds`` replaces the rows of those it names.
+
+        With a ``folder`` the databases are files in it, as those of the pipeline are.
+        """
         self._compiled = compiled
         self._companions = {model.touched_by for model in compiled.models}
         self.con = duckdb.connect(":memory:")
         self.con.execute("set TimeZone = 'UTC'; set threads = 1")
         for database in ("working", "build"):
-            self.con.execute(f"attach ':memory:' as {database}")
+            file = folder / f"{database}.duckdb" if folder else ":memory:"
+            self.con.execute(f"attach '{file}' as {database}")
         self.con.execute("use build")
         create_history_schema(self.con, _families())
         self.con.execute("use working")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,12 @@ def users_by_segment(con: duckdb.DuckDBPyConnection, family: str) -> list[tuple[
 def plan_by_audience(con: duckdb.DuckDBPyConnection) -> list[tuple[str, int, int, int, int]]:
     """Return a row an audience, its columns those of PLAN_COLUMNS; none while no plan was built."""
     return con.execute(_PLAN).fetchall() if _has_plan(con) else []
+
+
+def plan_date(con: duckdb.DuckDBPyConnection) -> date | None:
+    """Return the date that the plan is for, which an intraday run leaves as it was; None while no plan was built."""
+    row = con.execute("select max(plan_date) from marts.audience_catalog").fetchone() if _has_plan(con) else None
+    return row[0] if row else None
 
 
 def reasons_not_to_contact(con: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:

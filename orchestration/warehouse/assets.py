@@ -25,6 +25,7 @@ from orchestration.warehouse import build_state, prepare, project
 from orchestration.warehouse.build import (
     BACKFILL,
     INTRADAY,
+    PLAN_FOLDERS,
     begin,
     begin_upstream,
     finish,
@@ -38,8 +39,6 @@ from orchestration.warehouse.files import open_duckdb
 DBT_MODELS = "dbt_models"
 #: Folders of models/ whose models are of one date. All others hold every date, and a backfill only reads them.
 AS_OF_FOLDERS = ("intermediate/as_of", "families", "marts", "audiences", "plan")
-#: Those of them that plan contacts: an intraday run leaves the plan of the night as it is.
-PLAN_FOLDERS = ("intermediate/as_of/plan", "audiences", "plan")
 #: One of their folders: views of the segment history, which the file of a backfill has not.
 HISTORY_FOLDER = "marts/history"
 _PROGRESS_SECONDS = 3.0
@@ -117,11 +116,6 @@ def _names_in(manifest: Mapping[str, Any], folders: tuple[str, ...]) -> set[str]
     """Return the names of the models in some folders of models/."""
     models = (node for node in manifest["nodes"].values() if node["resource_type"] == "model")
     return {node["name"] for node in models if "/".join(node["fqn"][1:-1]).startswith(folders)}
-
-
-def plan_models(manifest: Mapping[str, Any]) -> set[str]:
-    """Return the names of the models that plan contacts, which an intraday run leaves alone."""
-    return _names_in(manifest, PLAN_FOLDERS)
 
 
 def _is_history(node: Mapping[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,10 +11,10 @@ from pathlib import Path
 import duckdb
 
 from orchestration.errors import BarometerError
-from orchestration.landing.quoting import literal
+from orchestration.landing.quoting import identifier, literal
 from orchestration.landing.schema import create_raw_schema
 from orchestration.publish.publish import refuse_addresses, seal
-from orchestration.settings import Settings
+from orchestration.settings import DBT_PROJECT, Settings
 from orchestration.warehouse import build_state, history, planned, prepare, project
 from orchestration.warehouse.families import published_families
 from orchestration.warehouse.files import open_duckdb, remove_duckdb
@@ -24,6 +24,8 @@ from orchestration.warehouse.running_tests import current_tests, refuse_changed_
 NIGHTLY, INTRADAY, BACKFILL = "nightly", "intraday", "backfill"
 
 
+#: Folders of models/ that plan contacts: an intraday run leaves the plan of the night as it is.
+PLAN_FOLDERS = ("intermediate/as_of/plan", "audiences", "plan")
 #: What a backfill is called until it is whole (profiles.yml names it too).
 _UNFINISHED = "build.duckdb"
 
@@ -203,6 +205,24 @@ def _record(settings: Settings, build: Build) -> None:
         else:
             ((source,),) = con.execute("select current_database()").fetchall()
         history.record(con, build_state.built_date(con, source), published_families(), source, erased)
+        if build.kind == INTRADAY:
+            _forget_in_plan(con, erased)
+
+
+def _forget_in_plan(con: duckdb.DuckDBPyConnection, erased: Iterable[str]) -> None:
+    """Take whoever was erased since, and has not come back, out of the plan of the night, which is not built anew."""
+    models = {path.stem for folder in PLAN_FOLDERS for path in (DBT_PROJECT / "models" / folder).rglob("*.sql")}
+    tables = con.execute(
+        "select schema_name, table_name from duckdb_columns() "
+        "where column_name = 'user_id' and database_name = current_database() and list_contains(?, table_name)",
+        [sorted(models)],
+    ).fetchall()
+    for schema, table in tables:
+        con.execute(
+            f"delete from {identifier(schema)}.{identifier(table)} where list_contains(?, user_id) "
+            "and user_id not in (select user_id from intermediate.int_known_users)",
+            [sorted(erased)],
+        )
 
 
 @contextmanager

@@ -44,8 +44,8 @@ def check_facts(con: duckdb.DuckDBPyConnection, facts: Mapping[str, str]) -> Non
         if stored.get(name, value) != value:
             raise BarometerError(
                 f"This warehouse was filled with {name} = {stored[name]}; this run has {value}.",
-                "Set BAROMETER_DATA to another folder, or move the folder warehouse/ away: "
-                "the next run loads everything anew from the landing files.",
+                "Set BAROMETER_DATA to another folder, or move the folder warehouse/ away (and planned_contacts/ too, "
+                "if it is that of the sample): the next run loads everything anew from the landing files.",
             )
         if name not in stored:
             con.execute("insert into control.facts values (?, ?)", [name, value])

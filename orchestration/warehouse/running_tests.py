@@ -150,7 +150,8 @@ def record_tests(
     campaigns = dict(_read(path, plan_date).campaigns) if path.exists() else {}
     known = _tests_of(tests, tests.campaigns())
     of_plan = known if planned is None else _tests_of(tests, planned)
-    campaigns |= {campaign_id: test for campaign_id, test in of_plan.items() if test.is_one}
+    # also one that is no test: on this date it can't become one, its lists have gone out
+    campaigns |= of_plan
     # whatever becomes of it, it is no longer what ran before
     campaigns |= {campaign_id: test for campaign_id, test in known.items() if test.ended_before(plan_date)}
     universal = tests.universal_on(plan_date)
@@ -247,7 +248,8 @@ def refuse_changed_tests(planned: Path, plan_date: date, tests: CurrentTests) ->
     """Raise BarometerError where salt, shares or variants of a running test are not what they were.
 
     ``planned`` is the folder of the planned contacts. A campaign is compared with the latest plan up to ``plan_date``
-    that recorded it; it is free once its test_ends_on, as it is now, is before ``plan_date``, or once it is gone. The
+    that recorded it; it is free once its test_ends_on, as it is now, is before ``plan_date``, or once it is gone. What
+    was no test may become one, but not on a date whose lists have gone out. The
     universal holdout that was in force in the latest plan must be in force on that date still.
     """
     records = _records(planned, plan_date)
@@ -257,7 +259,7 @@ def refuse_changed_tests(planned: Path, plan_date: date, tests: CurrentTests) ->
     changes, hints = [], []
     for campaign_id, (day, was) in sorted(latest.items()):
         now = tests.of(campaign_id, was.audience)
-        if not was.is_one or now is None or now.ended_before(plan_date):
+        if now is None or now.ended_before(plan_date) or not (was.is_one or day == plan_date):
             continue
         differences = [
             f"{name} was {before}, is {after}"

@@ -25,10 +25,12 @@ from orchestration.landing.load import load_landing
 from orchestration.landing.schema import create_raw_schema
 from orchestration.settings import ROOT, dbt_vars, load_settings
 from tests.benchmarks.families import segment_families
+from tests.benchmarks.loop import plan_in_the_loop, table
 from tests.benchmarks.overhead import empty_daily_runs
+from tests.benchmarks.plan import contact_plan
 from tests.benchmarks.simulator import simulated_world
 
-_GROUPS = ("runs", "overhead", "loader", "simulator", "families")
+_GROUPS = ("runs", "overhead", "loader", "simulator", "families", "plan", "loop")
 _EVENTS = """
     copy (
         select
@@ -61,6 +63,13 @@ def main() -> None:
     parser.add_argument(
         "--family-users", type=int, default=2_000_000, help="users of the segment families (default: 2,000,000)"
     )
+    parser.add_argument("--plan-users", type=int, default=2_000_000, help="users of the plan (default: 2,000,000)")
+    parser.add_argument("--loop-users", type=int, default=1_000, help="people of the plan in the loop (default: 1,000)")
+    parser.add_argument("--loop-days", type=int, default=90, help="days of the plan in the loop (default: 90)")
+    parser.add_argument("--loop-seed", type=int, default=1, help="seed of the plan in the loop (default: 1)")
+    parser.add_argument(
+        "--loop-others", type=float, default=0, help="share of the calendar that another team sends (default: 0)"
+    )
     parser.add_argument("--nights", type=int, default=3, help="empty daily runs of each sort (default: 3)")
     parser.add_argument(
         "--only", choices=_GROUPS, nargs="+", default=_GROUPS, help="parts of the benchmark (default: all)"
@@ -74,18 +83,27 @@ def main() -> None:
             "loader": lambda: _loader(Path(folder), options.rows, options.pairs),
             "simulator": lambda: simulated_world(Path(folder), options.users),
             "families": lambda: segment_families(Path(folder), options.family_users),
+            "plan": lambda: contact_plan(Path(folder), options.plan_users),
+            "loop": lambda: plan_in_the_loop(
+                Path(folder), options.loop_users, options.loop_days, options.loop_seed, options.loop_others
+            ),
         }
-        rows = [row for part in options.only for row in parts[part]()]
+        found = {part: parts[part]() for part in options.only}
     versions = f"Python {platform.python_version()}, DuckDB {duckdb.__version__}"
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {versions}"
+    rows = [row for of_part in found.values() for row in of_part]
     if options.json:
         measures = [{"what": what, "value": value, "unit": unit} for what, value, unit in rows]
         print(json.dumps({"machine": machine, "measures": measures}))
         return
     print(f"\n{machine}\n")
-    width = max(len(what) for what, _, _ in rows)
+    beside = found.pop("loop", [])
+    rows = [row for of_part in found.values() for row in of_part]
+    width = max((len(what) for what, _, _ in rows), default=0)
     for what, value, unit in rows:
         print(f"{what:<{width}}  {value:>12,.2f}  {unit}")
+    if beside:
+        print(f"\n{table(beside)}")
 
 
 def _whole_runs(folder: Path) -> list[tuple[str, float, str]]:

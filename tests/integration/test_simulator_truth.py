@@ -12,6 +12,7 @@ import pytest
 from orchestration.settings import ROOT
 from orchestration.warehouse.families import families
 from tests import compiled_sql
+from tests.landed import Landed, policy_of, wrong_in
 
 SAMPLE = ROOT / "data" / "sample"
 TRUTH = SAMPLE / "_truth"
@@ -79,7 +80,9 @@ CLAIMS = [
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[compiled_sql.World]:
     """The sample as of its last day, with the truth beside it as the view `truth`."""
-    compiled = compiled_sql.compile_project(tmp_path_factory.mktemp("compiled")).only([*FAMILIES, "user_360"])
+    compiled = compiled_sql.compile_project(tmp_path_factory.mktemp("compiled")).only(
+        [*FAMILIES, "user_360", "contact_plan"]
+    )
     built = compiled_sql.World(compiled)
     built.load(SAMPLE)
     built.build(AS_OF)
@@ -134,3 +137,12 @@ def test_every_known_user_is_in_one_segment_of_every_family(world: compiled_sql.
         assert len(rows) == len(users), family
         assert {row["user_id"] for row in rows} == users, family
         assert all(row["segment"] for row in rows), family
+
+
+def test_the_plan_contacts_nobody_whom_it_may_not_nor_more_often_than_caps_allow(world: compiled_sql.World) -> None:
+    landed = Landed()
+    landed.take(world.con)
+    plan = world.rows("contact_plan")
+    segments = {row["user_id"]: row["policy_segment"] for row in world.rows("int_user_policy_segment")}
+    assert len(plan) > 500
+    assert wrong_in(plan, segments, landed, [], policy_of(world), AS_OF) == []

@@ -33,6 +33,7 @@ planned as (
 
 select
     audiences.audience,
+    {{ plan_date() }} as plan_date,
     audiences.objective,
     audiences.criteria,
     audiences.offer,

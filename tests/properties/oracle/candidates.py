@@ -202,9 +202,9 @@ def candidates(now: AsOf) -> list[Candidate]:
 
 def channel_order(now: AsOf, candidate: Candidate) -> list[str]:
     """The channels of a candidate in the order in which they are tried."""
-    if candidate.carried_channel is not None:
-        return [candidate.carried_channel]
     audience = settled(now, candidate.audience, candidate.campaign_id)
+    if candidate.carried_channel is not None:
+        return [channel for channel in audience.channels if channel == candidate.carried_channel]
     rank: dict[str, tuple[int, Fraction]] = {}
     for channel in audience.channels:
         contacts = [

@@ -65,10 +65,10 @@ def _marketing(now: AsOf, user: str, own: list[Candidate]) -> dict[Key, Choice]:
 
     for candidate in own:
         if candidate.carried_channel is not None:
-            ((channel, reason),) = channels[candidate.key]
-            bounds = ((limit(now, user, bound), carried_on(now, user)[bound]) for bound in (channel, "all"))
-            if reason is None and all(most is None or number <= most for most, number in bounds):
-                chosen[candidate.key] = candidate, channel
+            for channel, reason in channels[candidate.key]:
+                bounds = ((limit(now, user, bound), carried_on(now, user)[bound]) for bound in (channel, "all"))
+                if reason is None and all(most is None or number <= most for most, number in bounds):
+                    chosen[candidate.key] = candidate, channel
     for candidate in own:
         if candidate.carried_channel is not None:
             continue

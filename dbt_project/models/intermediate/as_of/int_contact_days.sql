@@ -23,7 +23,11 @@ factors as (
 
 planned as (
 
-    select * from {{ ref('int_planned_contacts') }} where not is_carried
+    -- no cap looks further back than the longest window
+    select * from {{ ref('int_planned_contacts') }}
+    where
+        not is_carried
+        and (is_pending or {{ age('plan_date') }} <= (select max(window_days) from {{ ref('contact_policy') }}))
 
 ),
 

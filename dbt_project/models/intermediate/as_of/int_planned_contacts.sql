@@ -3,9 +3,13 @@
 
 with
 
+-- of known users alone: whoever was forgotten since is nobody
 planned as (
 
-    select * from {{ ref('stg_planned_contacts') }} where plan_date <= {{ plan_date() }}
+    select planned.*
+    from {{ ref('stg_planned_contacts') }} as planned
+    inner join {{ ref('int_known_users') }} as users on planned.user_id = users.user_id
+    where planned.plan_date <= {{ plan_date() }}
 
 ),
 
@@ -17,7 +21,13 @@ channels as (
 
 messages as (
 
-    select * from {{ ref('stg_messages') }} where campaign_id is not null and contact_date <= {{ as_of() }}
+    select user_id, campaign_id, channel, contact_date
+    from {{ ref('stg_messages') }}
+    where
+        contact_date <= {{ as_of() }}
+        -- history has many more messages than were planned
+        and contact_date >= (select min(plan_date) from planned)
+        and campaign_id in (select campaign_id from planned)
 
 ),
 

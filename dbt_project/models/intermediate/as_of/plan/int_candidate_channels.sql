@@ -68,18 +68,22 @@ options as (
 
     union all
 
-    -- what a list of the plan date carries already stays on its channel
+    -- what a list of the plan date carries already stays on its channel, while that is one of the campaign's
     select
-        user_id,
-        audience,
-        campaign_id,
-        message_class,
-        carried_channel as channel,
+        candidates.user_id,
+        candidates.audience,
+        candidates.campaign_id,
+        candidates.message_class,
+        candidates.carried_channel as channel,
         1 as position,
         1 as standing,
         cast(null as double) as click_share
     from candidates
-    where carried_channel is not null
+    inner join campaign_channels
+        on
+            candidates.audience = campaign_channels.audience
+            and candidates.campaign_id = campaign_channels.campaign_id
+            and candidates.carried_channel = campaign_channels.channel
 
 )
 
