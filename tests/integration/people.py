@@ -100,6 +100,7 @@ EXTRACTED_MODELS = (
     "int_universal_holdout",
     "user_segments",
     "segment_catalog",
+    "do_not_contact",
     "send_hours",
 )
 #: Audiences of hand-made plans: one a message class.

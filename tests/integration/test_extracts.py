@@ -490,6 +490,15 @@ def test_the_universal_holdout_is_in_no_segment(
     assert (result.segments.vetoed, result.segments.held_out) == (40, len(held_out))
 
 
+def test_whoever_is_not_to_be_contacted_is_in_no_segment(
+    extract: Callable[..., tuple[Extracts, compiled_sql.World]], tmp_path: Path
+) -> None:
+    write(tmp_path / "landing", [row for user_id in ("u1", "u2") for row in (user(user_id), granted(user_id=user_id))])
+    result, _ = extract(tmp_path / "landing", {"do_not_contact": [{"user_id": "u1", "note": "asked by letter"}]})
+    for family in FAMILIES:
+        assert {user_id for user_id, _, _ in people(result.folder, family)} == {"u2"}
+
+
 def test_a_segment_that_cannot_be_the_name_of_a_file_is_refused(
     extract: Callable[..., tuple[Extracts, compiled_sql.World]], tmp_path: Path
 ) -> None:

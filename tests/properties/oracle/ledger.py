@@ -86,10 +86,11 @@ def carried_contacts(now: AsOf, user: str) -> list[Row]:
 
 
 def planned_contacts(now: AsOf) -> dict[tuple[date, str, str, str, str], dict[str, object]]:
-    """The planned contacts of the last 30 days up to the plan date, with what became of them."""
+    """The planned contacts with known users of the last 30 days up to the plan date, with what became of them."""
+    known = set(now.users)
     rows: dict[tuple[date, str, str, str, str], dict[str, object]] = {}
     for planned in now.world.planned_contacts:
         key = tuple(planned[name] for name in ("plan_date", "user_id", "campaign_id", "audience", "channel"))
-        if -1 <= now.age(planned["plan_date"]) <= 29:
+        if -1 <= now.age(planned["plan_date"]) <= 29 and planned["user_id"] in known:
             rows[key] = {"is_logged": is_logged(now, planned), "is_pending": is_pending(now, planned)}
     return rows
