@@ -1,5 +1,4 @@
 -- Returns campaigns that two audiences send: a user would get it twice, and be held out of one of them.
-{{ config(meta={'dagster': {'ref': {'name': 'contact_plan'}}}) }}
 select campaign_id
 from {{ ref('int_campaigns') }}
 group by campaign_id
