@@ -13,11 +13,12 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 
-#: Files that are one long story: begun first, so that no process waits for the last of them.
-_LONGEST = [
-    f"tests/integration/test_{name}.py"
-    for name in ("kinds_of_run", "one_more_day", "explain", "plan_in_the_loop", "one_asset_alone", "worlds_through_dbt")
-]
+#: Stories of whole runs, which take minutes: begun first, so that no process waits for the last of them.
+_LONGEST = ("kinds_of_run", "one_more_day", "explain", "plan_in_the_loop", "one_asset_alone", "worlds_through_dbt")
+_STORIES = [f"tests/integration/test_{name}.py" for name in _LONGEST]
+_OTHERS = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "integration").glob("test_*.py")}
+_END_TO_END = [*_STORIES, *sorted(_OTHERS - set(_STORIES))]
+
 #: Name of a group -> commands that must all succeed, from the fastest news to the slowest.
 GROUPS: dict[str, Sequence[Sequence[str]]] = {
     "lint": (
@@ -29,9 +30,7 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
     "dbt unit tests": ([sys.executable, "-m", "tests.dbt_unit_tests"],),
     "unit": ([*PYTEST, "-n", "2", "tests/unit"],),
     "properties": ([*PYTEST, "-n", "2", "tests/properties"],),
-    "end to end": (
-        [*PYTEST, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *_LONGEST, "tests/integration"],
-    ),
+    "end to end": ([*PYTEST, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *_END_TO_END],),
     "browser": ([*PYTEST, "tests/browser"],),
     "faults": ([*PYTEST, "tests/faults"],),
 }
