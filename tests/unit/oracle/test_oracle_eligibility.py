@@ -69,8 +69,9 @@ def test_a_pending_contact_counts_as_pressure_but_not_in_shares():
     assert pressure(planned_contacts=[planned(1)], **caps(("*", "all", 7, 1)))["pressure_status"] == "at_cap"
 
 
-def test_planned_contacts_of_30_days():
-    world = World(planned_contacts=[planned(-2), planned(-1), planned(29), planned(30)])
+def test_planned_contacts_of_30_days_with_known_users():
+    rows = [planned(-2), planned(-1), planned(29), planned(30), planned(1, user="nobody")]
+    world = World(users=[{"user_id": "u"}], planned_contacts=rows)
     assert {key[0] for key in oracle.planned_contacts_as_of(world, D)} == {P, D - timedelta(days=29)}
 
 
