@@ -14,10 +14,12 @@ BIN = Path(sys.executable).parent
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 
 #: Stories of whole runs, which take minutes: begun first, so that no process waits for the last of them.
-_LONGEST = ("kinds_of_run", "one_more_day", "explain", "plan_in_the_loop", "one_asset_alone", "worlds_through_dbt")
+_LONGEST = ("kinds_of_run", "one_more_day", "plan_in_the_loop", "one_asset_alone", "worlds_through_dbt")
+#: Whole runs whose parts are tested without them: `make soak` runs these.
+_SOAK = {"tests/integration/test_explain.py"}
 _STORIES = [f"tests/integration/test_{name}.py" for name in _LONGEST]
 _OTHERS = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "integration").glob("test_*.py")}
-_END_TO_END = [*_STORIES, *sorted(_OTHERS - set(_STORIES))]
+_END_TO_END = [*_STORIES, *sorted(_OTHERS - set(_STORIES) - _SOAK)]
 
 #: Name of a group -> commands that must all succeed, from the fastest news to the slowest.
 GROUPS: dict[str, Sequence[Sequence[str]]] = {
@@ -33,9 +35,19 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
     "end to end": ([*PYTEST, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *_END_TO_END],),
     "browser": ([*PYTEST, "tests/browser"],),
     "faults": ([*PYTEST, "tests/faults"],),
+    "long stories": ([*PYTEST, *sorted(_SOAK)],),
 }
+#: What runs only when it is named.
+_ON_REQUEST = {"long stories"}
 #: Groups that need one core each run two at a time; the others have two processes of their own.
-SIDE_BY_SIDE = (("lint", "dbt unit tests"), ("unit",), ("properties",), ("end to end",), ("browser", "faults"))
+SIDE_BY_SIDE = (
+    ("lint", "dbt unit tests"),
+    ("unit",),
+    ("properties",),
+    ("end to end",),
+    ("browser", "faults"),
+    ("long stories",),
+)
 
 
 def main(names: Sequence[str]) -> int:
@@ -46,7 +58,7 @@ def main(names: Sequence[str]) -> int:
         return 2
     lines, is_failed = [], False
     for stage in SIDE_BY_SIDE:
-        chosen = [name for name in stage if not names or name in names]
+        chosen = [name for name in stage if name in names or (not names and name not in _ON_REQUEST)]
         with ThreadPoolExecutor(max(len(chosen), 1)) as pool:
             for name, (ok, seconds) in zip(
                 chosen, pool.map(_run, chosen, [len(chosen) > 1] * len(chosen)), strict=True
