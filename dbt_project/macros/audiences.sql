@@ -64,3 +64,31 @@
     -#}
     {{ hash_integer("concat(" ~ purpose ~ ", '|', " ~ salt ~ ", '|', " ~ user_id ~ ")") }} < {{ share }} * 4294967296
 {%- endmacro %}
+
+
+{% macro came_seldom_since_start(days) -%}
+{#- Users who started so many days (from, to) before the plan date and came once at most, or not lately. -#}
+with
+
+starts as (
+
+    select * from {{ ref('int_user_starts') }}
+
+),
+
+activity as (
+
+    select * from {{ ref('int_user_activity') }}
+
+)
+
+select starts.user_id
+from starts
+left join activity on starts.user_id = activity.user_id
+where
+    {{ days_between('starts.start_date', plan_date()) }} between {{ days | join(' and ') }}
+    and (
+        coalesce(activity.visits, 0) <= 1
+        or {{ age('activity.last_visit_date') }} >= {{ var('retention_silent_days') }}
+    )
+{%- endmacro %}

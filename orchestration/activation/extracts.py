@@ -65,7 +65,7 @@ def write_extracts(
     temporary.mkdir(mode=0o700)
     select_reach(con)
     segments = write_segments(con, temporary)
-    plan_lists = write_plan_lists(con, temporary, as_of)
+    plan_lists = write_plan_lists(con, temporary)
     _write_manifest(temporary, fingerprint, segments, plan_lists)
     planned = _record(con, planned_contacts, as_of, carried(temporary, plan_lists.rows), tests)
     _put_in_place(temporary, folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -36,13 +35,13 @@ class PlanLists:
     vetoed: Mapping[str, int]
 
 
-def write_plan_lists(con: duckdb.DuckDBPyConnection, folder: Path, as_of: date) -> PlanLists:
+def write_plan_lists(con: duckdb.DuckDBPyConnection, folder: Path) -> PlanLists:
     """Write ``plan/<audience>`` of every audience, also of one that contacts nobody: a row a (user_id, campaign_id).
 
     What the plan has, less whoever it holds out and less the veto. ``con`` has the temp table reach, the working
     database in use, and the build attached as ``build``.
     """
-    _select_plan(con, as_of)
+    _select_plan(con)
     lists = folder / FOLDER
     lists.mkdir(mode=0o700)
     rows, vetoed = {}, {}
@@ -69,18 +68,13 @@ def carried(folder: Path, audiences: Iterable[str]) -> str | None:
     return " union all ".join(rows) or None
 
 
-def _select_plan(con: duckdb.DuckDBPyConnection, as_of: date) -> None:
+def _select_plan(con: duckdb.DuckDBPyConnection) -> None:
     """Fill the temp table ``plan_rows``: what the plan contacts, with address, time zone and hours."""
     con.execute(
         """
         create or replace temp table plan_rows as
         with profiles as (
-            select user_id, timezone, upper(trim(country)) as country
-            from staging.stg_users
-            where
-                known_from <= $as_of
-                and $as_of < known_until
-                and coalesce(created_date, date '0001-01-01') <= $as_of
+            select user_id, timezone, upper(trim(country)) as country from intermediate.int_user_profiles
         ),
 
         hours as (
@@ -114,6 +108,5 @@ def _select_plan(con: duckdb.DuckDBPyConnection, as_of: date) -> None:
         left join hours as own on plan.channel = own.channel and profiles.country = own.country
         left join hours as others on plan.channel = others.channel and others.country is null
         where plan.holdout_kind is null
-        """,
-        {"as_of": as_of},
+        """
     )

@@ -28,6 +28,7 @@ from orchestration.explain.facts import (
     Suppression,
 )
 from orchestration.explain.plain import plain
+from orchestration.policy_rules import WEEKDAYS
 from orchestration.publish.publish import keyed_hash, published_dates, published_state
 from orchestration.settings import Settings, seed_rows
 from orchestration.warehouse import build_state
@@ -75,7 +76,6 @@ _SILENT = """
     group by channel
     having count(*) >= ? and not bool_or(is_opened or is_clicked)
 """
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _Row = TypeVar("_Row")
 
 
@@ -116,7 +116,7 @@ def policy_of(settings: Settings) -> Policy:
         blackouts=[
             Blackout(
                 date.fromisoformat(row["blackout_date"]) if row["blackout_date"] else None,
-                _WEEKDAYS.index(row["weekday"].strip().lower()) if row["weekday"] else None,
+                WEEKDAYS.index(row["weekday"].strip().lower()) if row["weekday"] else None,
                 row["channel"] or None,
                 row["country"].strip().upper() or None,
             )

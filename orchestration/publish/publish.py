@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from orchestration.landing.quoting import literal
 from orchestration.settings import Settings
 from orchestration.warehouse import build_state
 from orchestration.warehouse.build_state import MARTS
-from orchestration.warehouse.files import open_duckdb, remove_duckdb
+from orchestration.warehouse.files import fsync, open_duckdb, remove_duckdb
 
 _PUBLISHED_SCHEMAS = (MARTS, "history")
 _LOOKS_LIKE_ADDRESS = r"(@|^\+[0-9]{8,15}$)"
@@ -90,12 +89,12 @@ def publish(
         shutil.copyfile(build_file, temporary)
         _make_fit(temporary, hashed, views, user_id_is_address, hash_key)
         _check(temporary, wanted, as_of)
-        _fsync(temporary)
+        fsync(temporary)
         temporary.replace(published_file)
     finally:
         remove_duckdb(temporary)
         remove_duckdb(hashed)
-    _fsync(published_file.parent)
+    fsync(published_file.parent)
     return Published(_rows(wanted), is_same=False)
 
 
@@ -292,11 +291,3 @@ def _check(file: Path, wanted: dict[tuple[str, str], _Content], as_of: date) -> 
         row = con.execute(f"select as_of from {MARTS}.build_info").fetchone()
         if row is None or row[0] != as_of:
             raise BarometerError(f"The build speaks of {row and row[0]}, not of {as_of}.", "Run the pipeline again.")
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -79,7 +79,7 @@ class Translator(DagsterDbtTranslator):
         if unique_id not in self._specs:
             node = self.get_resource_props(manifest, unique_id)
             spec = super().get_asset_spec(manifest, unique_id, project)
-            if _is_history(node):
+            if _is_in(node, (HISTORY_FOLDER,)):
                 # what they read is written after dbt; they name the model that it is written from
                 spec = spec.replace_attributes(deps=[dep for dep in spec.deps if dep.asset_key.path[0] != "history"])
             if node["resource_type"] == "model" and node["fqn"][1] == "audiences":
@@ -101,7 +101,7 @@ def _group_of(node: Mapping[str, Any]) -> str:
 
 def _is_of_a_date(node: Mapping[str, Any]) -> bool:
     """Whether a node of the manifest is a model of the folders whose models are of one date."""
-    return node["resource_type"] == "model" and "/".join(node["fqn"][1:-1]).startswith(AS_OF_FOLDERS)
+    return _is_in(node, AS_OF_FOLDERS)
 
 
 def _with_its_meta(spec: dg.AssetSpec, meta: Mapping[str, Any]) -> dg.AssetSpec:
@@ -114,13 +114,12 @@ def _with_its_meta(spec: dg.AssetSpec, meta: Mapping[str, Any]) -> dg.AssetSpec:
 
 def _names_in(manifest: Mapping[str, Any], folders: tuple[str, ...]) -> set[str]:
     """Return the names of the models in some folders of models/."""
-    models = (node for node in manifest["nodes"].values() if node["resource_type"] == "model")
-    return {node["name"] for node in models if "/".join(node["fqn"][1:-1]).startswith(folders)}
+    return {node["name"] for node in manifest["nodes"].values() if _is_in(node, folders)}
 
 
-def _is_history(node: Mapping[str, Any]) -> bool:
-    """Whether a node of the manifest is a view of the segment history."""
-    return node["resource_type"] == "model" and "/".join(node["fqn"][1:-1]) == HISTORY_FOLDER
+def _is_in(node: Mapping[str, Any], folders: tuple[str, ...]) -> bool:
+    """Whether a node of the manifest is a model in one of some folders of models/."""
+    return node["resource_type"] == "model" and "/".join(node["fqn"][1:-1]).startswith(folders)
 
 
 def as_of_selection(manifest: Mapping[str, Any]) -> list[str]:
@@ -160,7 +159,8 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
         as_of_only = ["--select", *as_of_selection(manifest)]
         folders = _LEFT_OUT.get(build.kind, ())
         left_out = ["--exclude", *(f"path:models/{folder}" for folder in folders)] if folders else []
-        unmade = {key for key in everything if key.path[-1] in _names_in(manifest, folders)}
+        unbuilt = _names_in(manifest, folders)
+        unmade = {key for key in everything if key.path[-1] in unbuilt}
         plan_of_the_night = selected & unmade if build.kind == INTRADAY else set()
         skipped = partial(_skipped, context.assets_def, context.selected_asset_check_keys)
         if not selected:

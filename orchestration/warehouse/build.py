@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -206,11 +206,11 @@ def _record(settings: Settings, build: Build) -> None:
             ((source,),) = con.execute("select current_database()").fetchall()
         history.record(con, build_state.built_date(con, source), published_families(), source, erased)
         if build.kind == INTRADAY:
-            _forget_in_plan(con, erased)
+            _forget_in_plan(con)
 
 
-def _forget_in_plan(con: duckdb.DuckDBPyConnection, erased: Iterable[str]) -> None:
-    """Take whoever was erased since, and has not come back, out of the plan of the night, which is not built anew."""
+def _forget_in_plan(con: duckdb.DuckDBPyConnection) -> None:
+    """Take whoever was erased since, and so is not known, out of the plan of the night, which is not built anew."""
     models = {path.stem for folder in PLAN_FOLDERS for path in (DBT_PROJECT / "models" / folder).rglob("*.sql")}
     tables = con.execute(
         "select schema_name, table_name from duckdb_columns() "
@@ -219,9 +219,8 @@ def _forget_in_plan(con: duckdb.DuckDBPyConnection, erased: Iterable[str]) -> No
     ).fetchall()
     for schema, table in tables:
         con.execute(
-            f"delete from {identifier(schema)}.{identifier(table)} where list_contains(?, user_id) "
-            "and user_id not in (select user_id from intermediate.int_known_users)",
-            [sorted(erased)],
+            f"delete from {identifier(schema)}.{identifier(table)} "
+            "where user_id not in (select user_id from intermediate.int_known_users)"
         )
 
 

@@ -1,7 +1,8 @@
-"""Opens DuckDB files with errors that say what to do."""
+"""Opens DuckDB files with errors that say what to do, removes them, and waits until files are on the disk."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,3 +41,12 @@ def remove_duckdb(path: Path) -> None:
     """Remove a DuckDB file, if it is there, with its write-ahead log."""
     path.unlink(missing_ok=True)
     path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+
+
+def fsync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

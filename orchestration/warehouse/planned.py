@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
 from datetime import date
 from pathlib import Path
@@ -17,6 +16,7 @@ import duckdb
 
 from orchestration.errors import BarometerError
 from orchestration.landing.quoting import literal
+from orchestration.warehouse.files import fsync
 
 #: The columns of a file: a date, then texts.
 COLUMNS = ("plan_date", "user_id", "campaign_id", "audience", "channel", "variant", "message_class")
@@ -68,9 +68,9 @@ def add_planned(con: duckdb.DuckDBPyConnection, folder: Path, plan_date: date, r
             "(format parquet, compression zstd)"
         )
         unfinished.chmod(0o600)
-        _sync(unfinished)
+        fsync(unfinished)
         unfinished.rename(day / f"{_digest(unfinished)}.parquet")
-        _sync(day)
+        fsync(day)
     con.execute("drop table new_planned")
     return int(count)
 
@@ -176,13 +176,4 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(mode=0o700)
-    _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    fsync(folder.parent)

@@ -20,6 +20,7 @@ from orchestration.policy import read_policy
 from orchestration.policy_rules import variants_of
 from orchestration.settings import DBT_PROJECT
 from orchestration.warehouse.audiences import Audience
+from orchestration.warehouse.files import fsync
 
 #: Beside the planned contacts of a plan date.
 FILE = "tests.json"
@@ -174,11 +175,7 @@ def record_tests(
         os.fsync(file.fileno())
     unfinished.replace(path)
     for changed in (path.parent, folder, folder.parent):
-        descriptor = os.open(changed, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        fsync(changed)
 
 
 def _tests_of(tests: CurrentTests, campaigns: Iterable[tuple[str, str]]) -> dict[str, CampaignTest]:

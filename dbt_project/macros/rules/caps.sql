@@ -16,3 +16,25 @@
 {% macro cap_order() -%}
     {{ ordering(['policy.window_days', 'policy.max_contacts']) }}
 {%- endmacro %}
+
+
+{% macro of_person(relation, columns) -%}
+    {#-
+        Rows by user and channel, and once more for the user who is meant by an address that several have: contacts on it
+        are those of that person. `columns` are the others of the relation.
+    -#}
+    select user_id, channel, {{ columns | join(', ') }} from {{ relation }}
+
+    union all
+
+    select
+        shared.elected_user_id as user_id,
+        rows_of_mates.channel
+        {%- for column in columns %},
+        rows_of_mates.{{ column }}
+        {%- endfor %}
+    from {{ relation }} as rows_of_mates
+    inner join {{ ref('int_shared_addresses') }} as shared
+        on rows_of_mates.user_id = shared.user_id and rows_of_mates.channel = shared.channel
+    where shared.elected_user_id <> shared.user_id
+{%- endmacro %}

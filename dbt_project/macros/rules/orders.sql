@@ -15,3 +15,9 @@
         / nullif(sum(case when {{ condition }} then orders - orders_without_value end), 0), 6
     )
 {%- endmacro %}
+
+
+{% macro has_just_ordered(last_order_date) -%}
+    {#- Whether the plan date is in the pause that follows an order; null without an order. -#}
+    {{ days_between(last_order_date, plan_date()) }} <= {{ var('post_purchase_follow_up_days') }}
+{%- endmacro %}

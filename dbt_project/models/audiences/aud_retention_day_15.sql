@@ -7,26 +7,4 @@
     'channels': ['push', 'email', 'in_app'],
     'value': 3,
 }) }}
-with
-
-starts as (
-
-    select * from {{ ref('int_user_starts') }}
-
-),
-
-activity as (
-
-    select * from {{ ref('int_user_activity') }}
-
-)
-
-select starts.user_id
-from starts
-left join activity on starts.user_id = activity.user_id
-where
-    {{ days_between('starts.start_date', plan_date()) }} between {{ var('retention_first_days') | join(' and ') }}
-    and (
-        coalesce(activity.visits, 0) <= 1
-        or {{ age('activity.last_visit_date') }} >= {{ var('retention_silent_days') }}
-    )
+{{ came_seldom_since_start(var('retention_first_days')) }}

@@ -44,9 +44,7 @@ people as (
             when {{ whole_years('profiles.birth_date', plan_date()) }} < {{ var('min_marketing_age') }} then 'minor'
             when {{ age('activity.last_sign_date') }} >= {{ var('marketing_retention_days') }} then 'inactive_too_long'
         end as reason,
-        coalesce(
-            {{ days_between('orders.last_order_date', plan_date()) }} <= {{ var('post_purchase_follow_up_days') }}, false
-        ) as has_just_ordered,
+        coalesce({{ has_just_ordered('orders.last_order_date') }}, false) as has_just_ordered,
         totals.is_used_up as is_total_used_up,
         totals.is_used_up_by_fatigue as is_total_used_up_by_fatigue
     from users

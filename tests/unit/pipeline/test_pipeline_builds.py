@@ -278,3 +278,24 @@ def test_what_a_failed_backfill_left_goes_with_the_next_run(settings: Settings) 
     assert older.scratch_file.exists()
     clear_half_made(settings)
     assert list(older.backfills.iterdir()) == []
+
+
+@pytest.mark.parametrize(("as_of", "left"), [(TODAY, {"known"}), (YESTERDAY, {"known", "erased"})])
+def test_whoever_was_erased_leaves_the_plan_that_an_intraday_run_does_not_build(
+    settings: Settings, as_of: date, left: set[str]
+) -> None:
+    settings = replace(settings, as_of=as_of)
+    build = build_of(settings)
+    begin(settings, build, datetime(2024, 7, 1))
+    with open_duckdb(build.dbt_file) as con:
+        put_build_info(con, as_of)
+        con.execute("create schema intermediate; create schema audiences")
+        con.execute("create table intermediate.int_known_users as select 'known' as user_id")
+        for table in ("marts.contact_plan", "audiences.aud_ladder_content", "marts.fct_contacts"):
+            con.execute(f"create table {table} as select unnest(['known', 'erased']) as user_id")
+    finish(settings, build)
+    with open_duckdb(build.dbt_file, read_only=True) as con:
+        for table in ("marts.contact_plan", "audiences.aud_ladder_content"):
+            assert {user for (user,) in con.execute(f"select user_id from {table}").fetchall()} == left, table
+        # no table of the plan: dbt has built it
+        assert con.execute("select count(*) from marts.fct_contacts").fetchone() == (2,)

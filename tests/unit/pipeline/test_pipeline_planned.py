@@ -144,7 +144,7 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(
     con: duckdb.DuckDBPyConnection, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[str, list[str]]] = []
-    monkeypatch.setattr(planned, "_sync", lambda path: seen.append((path.name, names(store))))
+    monkeypatch.setattr(planned, "fsync", lambda path: seen.append((path.name, names(store))))
     add(con, store, JULY_1, ANN)
     (name,) = names(store)
     # the folders that are new, in the folders above them; then the file; then its name

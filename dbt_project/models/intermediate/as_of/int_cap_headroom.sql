@@ -35,23 +35,9 @@ recent as (
 
 ),
 
-shared as (
-
-    select * from {{ ref('int_shared_addresses') }}
-
-),
-
--- contacts on an address that several users have are those of the one who is meant
 of_person as (
 
-    select user_id, channel, contact_date, contacts from recent
-
-    union all
-
-    select shared.elected_user_id as user_id, recent.channel, recent.contact_date, recent.contacts
-    from recent
-    inner join shared on recent.user_id = shared.user_id and recent.channel = shared.channel
-    where shared.elected_user_id <> shared.user_id
+    {{ of_person('recent', ['contact_date', 'contacts']) }}
 
 ),
 

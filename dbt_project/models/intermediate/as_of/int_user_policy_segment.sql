@@ -79,7 +79,7 @@ select
     users.user_id,
     case
         when refusals.user_id is not null or unanswered.contacts >= {{ var('fatigue_contacts') }} then 'fatigued'
-        when {{ days_between('orders.last_order_date', plan_date()) }} <= {{ var('post_purchase_follow_up_days') }} then 'recent_buyer'
+        when {{ has_just_ordered('orders.last_order_date') }} then 'recent_buyer'
         when engagement.segment in ('dormant', 'new', 'one_time', 'engaged') then engagement.segment
         else 'default'
     end as policy_segment

@@ -7,6 +7,7 @@ select
     country,
     region,
     city,
+    timezone,
     income_band,
     education,
     interests,

@@ -45,18 +45,9 @@ own_messages as (
 
 ),
 
--- on an address that several users have they are those of the one who is meant
 carried_messages as (
 
-    select user_id, campaign_id, channel from own_messages
-
-    union all
-
-    select shared.elected_user_id as user_id, own_messages.campaign_id, own_messages.channel
-    from own_messages
-    inner join {{ ref('int_shared_addresses') }} as shared
-        on own_messages.user_id = shared.user_id and own_messages.channel = shared.channel
-    where shared.elected_user_id <> shared.user_id
+    {{ of_person('own_messages', ['campaign_id']) }}
 
 ),
 
