@@ -115,7 +115,9 @@ class Settings:
         return dbt_vars()
 
 
-def load_settings(policy: Mapping[str, Any], settle_seconds: float | None = None) -> LoadSettings:
+def load_settings(
+    policy: Mapping[str, Any], settle_seconds: float | None = None, hash_key: str | None = None
+) -> LoadSettings:
     """Return what the loader needs to know of the policy; ``settle_seconds`` goes before the policy's."""
     channels = seed_rows("channels")
     return LoadSettings(
@@ -125,6 +127,7 @@ def load_settings(policy: Mapping[str, Any], settle_seconds: float | None = None
         channels=frozenset(row["channel"] for row in channels),
         phone_channels=frozenset(row["channel"] for row in channels if row["address_kind"] == "phone"),
         consent_statuses={row["synonym"].lower(): row["status"] for row in seed_rows("consent_statuses")},
+        hash_key=hash_key,
     )
 
 

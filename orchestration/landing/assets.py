@@ -17,6 +17,7 @@ from orchestration.settings import SAMPLE_MARK, load_settings
 from orchestration.warehouse import prepare
 from orchestration.warehouse.build import BACKFILL
 from orchestration.warehouse.files import open_duckdb
+from orchestration.warehouse.forget import forget_planned
 
 LOAD = "load_landing_files"
 
@@ -29,6 +30,7 @@ LEDGERS = {
     "touches": "Old values of rows that a later load replaced or an erasure dropped.",
     "consent_stand_ins": "Withdrawals that stand for rejected consent rows.",
     "phone_numbers": "Phone numbers as written and in E.164.",
+    "returned_users": "Erased users who have rows dated after their request.",
 }
 
 
@@ -78,7 +80,7 @@ def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
         result = load_landing(
             con,
             settings.landing,
-            load_settings(settings.policy, settings.settle_seconds),
+            load_settings(settings.policy, settings.settle_seconds, settings.hash_key),
             clock.now,
             log.info,
         )
@@ -90,6 +92,7 @@ def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
             "select dataset, reason, count(*) from raw.rejected_rows where load_id > ? group by all order by all",
             [before],
         ).fetchall()
+        forget_planned(con, settings)
     warehouse.has_loaded()
     seconds = time.perf_counter() - started
     log.info(

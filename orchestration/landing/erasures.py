@@ -1,9 +1,12 @@
 """Erasures: rows of an erased user are dropped wherever and whenever they load.
 
-What a file holds of an erased user under the user's own id goes in that file's transaction, before duplicates
-are looked for; so does what an erasure finds already loaded. What hangs on it (rows of anonymous ids linked
-only to an erased user, message events of dropped messages, items of dropped orders) goes once all files are
-in, since only then all links are known.
+Rows of a file that are an erased user's under the user's own id, or parts of orders and messages that were dropped, are
+left out before anything is written. What an erasure finds already loaded goes in the transaction that brings it. What
+hangs on it (rows of anonymous ids linked only to an erased user, parts of orders and messages) goes once all files
+are in, since only then all links are known.
+
+Who was erased is kept as keyed hashes alone. What was dropped after it had been written is noted, as it is, in
+``raw.forgetting``, until the run that erases has taken it out of everything else (orchestration/warehouse/forget.py).
 """
 
 from __future__ import annotations
@@ -11,10 +14,11 @@ from __future__ import annotations
 import duckdb
 
 from orchestration.landing.contract import DATASETS, Dataset
+from orchestration.landing.keyed import hashed
 from orchestration.landing.quoting import identifier, literal
 
-_ERASED_USERS = "(select user_id, max(requested_at) as requested_at from raw.erasures group by user_id)"
-_DROPPED = "landing_dropped"
+_ERASED_USERS = "(select user_id as user_hash, max(requested_at) as requested_at from raw.erasures group by user_id)"
+_DROPPED, _FOUND = "landing_dropped", "landing_erased"
 #: Datasets with a user and a date that an erasure compares.
 OF_USERS = tuple(dataset for dataset in DATASETS.values() if dataset.erasure_time and "user_id" in dataset.column_names)
 #: The ids of dropped rows that later rows may hold without the user's: dataset, kind, column.
@@ -25,12 +29,24 @@ _REMEMBERED = (
     ("messages", "message", "message_id"),
     ("subscriptions", "subscription", "subscription_id"),
 )
-#: Rows that go with a dropped row of another dataset, unless that still has a row of this id: dataset, the
-#: other dataset, kind, column.
-_FOLLOWING = (
-    ("order_items", "orders", "order", "order_id"),
-    ("message_events", "messages", "message", "message_id"),
-)
+#: Rows that go with a dropped row of another dataset, unless that still has a row of this id, by dataset: the other
+#: dataset, kind, column.
+_FOLLOWING = {
+    "order_items": ("orders", "order", "order_id"),
+    "message_events": ("messages", "message", "message_id"),
+}
+#: What tells whom a row is about, beside the user_id, by dataset.
+_TELLING = {
+    "users": ("email", "phone"),
+    "addresses": ("address",),
+    "events": ("anonymous_id",),
+    "identities": ("anonymous_id",),
+    "orders": ("order_id",),
+    "order_items": ("order_id",),
+    "messages": ("message_id",),
+    "message_events": ("message_id",),
+    "subscriptions": ("subscription_id",),
+}
 
 
 def any_erasures(con: duckdb.DuckDBPyConnection) -> bool:
@@ -56,61 +72,158 @@ def write_touches(con: duckdb.DuckDBPyConnection, dataset: Dataset, rows: str, l
     )
 
 
-def _drop(con: duckdb.DuckDBPyConnection, dataset: Dataset, found: str, load_id: int, new_rows: bool) -> int:
-    """Delete the rows that ``found`` selects (rid, user_id, requested_at), and account for them.
+def split(con: duckdb.DuckDBPyConnection, dataset: Dataset, judged: str) -> tuple[str, str | None]:
+    """Return the relations of those of ``judged`` rows that stay, and of those that are erased, None without any.
 
-    ``new_rows`` says that they came with the file being loaded, so that nobody has seen them yet.
+    Fills the temp table landing_erased (id, requested_at): whom of the file an erasure concerns.
     """
+    condition = _select_erased(con, dataset, judged)
+    if condition is None:
+        return judged, None
+    joined = f"from {judged} j left join temp.{_FOUND} e on j.{identifier(_owner(dataset))} = e.id"
+    return f"(select j.* {joined} where not ({condition}))", f"(select j.*, e.requested_at {joined} where {condition})"
+
+
+def content_unless_erased(dataset: Dataset, judged: str) -> str:
+    """SQL for ``judged`` rows with null as the ``content`` of those that name somebody of landing_erased."""
+    return (
+        f"(select j.* replace (case when e.id is null then j.content end as content) from {judged} j "
+        f"left join temp.{_FOUND} e on j.{identifier(_owner(dataset))} = e.id)"
+    )
+
+
+def _owner(dataset: Dataset) -> str:
+    """Return the column that says whether an erasure concerns a row."""
+    return _FOLLOWING[dataset.name][2] if dataset.name in _FOLLOWING else "user_id"
+
+
+def _select_erased(con: duckdb.DuckDBPyConnection, dataset: Dataset, rows: str) -> str | None:
+    """Fill landing_erased with whom of ``rows`` an erasure concerns; return which rows are erased, None: none at all.
+
+    The condition is over j, the rows, and e, landing_erased joined to them.
+    """
+    if not (dataset in OF_USERS or dataset.name in _FOLLOWING) or not any_erasures(con):
+        return None
+    ids = f"(select distinct {identifier(_owner(dataset))} as id from {rows} rows where {_owner(dataset)} is not null)"
+    if dataset.name in _FOLLOWING:
+        other, kind, column = _FOLLOWING[dataset.name]
+        con.execute(
+            f"""create or replace temp table {_FOUND} as
+            select ids.id, null::timestamp as requested_at from {ids} ids
+            where {hashed("ids.id")} in (select id from raw.erased_ids where kind = '{kind}')
+                and ids.id not in (select {column} from raw.{other})"""
+        )
+        condition = "e.id is not null"
+    else:
+        con.execute(
+            f"""create or replace temp table {_FOUND} as
+            select ids.id, e.requested_at from {ids} ids join {_ERASED_USERS} e on {hashed("ids.id")} = e.user_hash"""
+        )
+        time = f"j.{identifier(str(dataset.erasure_time))}"
+        condition = f"e.id is not null and ({time} is null or {time} <= e.requested_at)"
+    (count,) = con.execute(f"select count(*) from temp.{_FOUND}").fetchone() or (0,)
+    return condition if count else None
+
+
+def leave_out(con: duckdb.DuckDBPyConnection, dataset: Dataset, erased: str | None, load_id: int) -> int:
+    """Remember the ids of good rows of a load that are ``erased``, and who came back; return how many rows that is."""
+    if erased is None:
+        return 0
+    good = f"(select * from {erased} where reason is null)"
+    (count,) = con.execute(f"select count(*) from {good}").fetchone() or (0,)
+    if count and dataset in OF_USERS:
+        _remember(con, dataset, good, load_id)
+    if dataset in OF_USERS:
+        _note_who_came_back(
+            con, f"select distinct user_id from raw.{identifier(dataset.name)} where load_id = {load_id}"
+        )
+    return int(count)
+
+
+def _remember(con: duckdb.DuckDBPyConnection, dataset: Dataset, rows: str, load_id: int) -> None:
+    """Keep hashes of the ids of dropped ``rows`` that later rows may hold without the user's."""
+    for name, kind, column in _REMEMBERED:
+        if name != dataset.name:
+            continue
+        con.execute(
+            f"""create or replace temp table landing_remembered as
+            select {hashed("id")} as id, {hashed("user_id")} as user_hash, requested_at from (
+                select {column} as id, user_id, max(requested_at) as requested_at from {rows}
+                where {column} is not null and user_id is not null group by all)"""
+        )
+        # again with this load, so that what hangs on it is looked for again
+        con.execute(
+            f"""delete from raw.erased_ids using temp.landing_remembered r
+            where kind = '{kind}' and erased_ids.id = r.id and erased_ids.user_hash = r.user_hash"""
+        )
+        con.execute(f"insert into raw.erased_ids select '{kind}', *, {load_id} from temp.landing_remembered")
+        con.execute("drop table temp.landing_remembered")
+
+
+def _note_who_came_back(con: duckdb.DuckDBPyConnection, users: str) -> None:
+    """Note which of landing_erased are among ``users``: they have rows dated after their request."""
+    con.execute(
+        f"""insert into raw.returned_users
+        select user_id, {hashed("user_id")} from ({users})
+        where user_id in (select id from temp.{_FOUND})
+            and user_id not in (select user_id from raw.returned_users)"""
+    )
+
+
+def drop_rows_of_erased_users(con: duckdb.DuckDBPyConnection, judged: str, load_id: int, time_zone: str) -> None:
+    """Drop everything loaded so far of the users that a file of erasures names, and note them in raw.forgetting."""
+    con.execute(
+        f"""create or replace temp table {_FOUND} as
+        select ids.id, e.requested_at
+        from (select distinct user_id as id from {judged} where reason is null) ids
+        join {_ERASED_USERS} e on {hashed("ids.id")} = e.user_hash"""
+    )
+    con.execute(
+        f"""insert into raw.forgetting
+        select 'user', id, cast(timezone({literal(time_zone)}, timezone('UTC', requested_at)) as date)
+        from temp.{_FOUND}"""
+    )
+    for dataset in OF_USERS:
+        time = f"t.{identifier(str(dataset.erasure_time))}"
+        _drop(
+            con,
+            dataset,
+            f"""select t.rowid as rid, t.user_id, e.requested_at
+            from raw.{identifier(dataset.name)} t join temp.{_FOUND} e on t.user_id = e.id
+            where {time} is null or {time} <= e.requested_at""",
+            load_id,
+        )
+    con.execute(f"delete from raw.returned_users where user_id in (select id from temp.{_FOUND})")
+    left = " union ".join(f"select user_id from raw.{identifier(dataset.name)}" for dataset in OF_USERS)
+    _note_who_came_back(con, left)
+    clear_erased_stand_ins(con)
+
+
+def _drop(con: duckdb.DuckDBPyConnection, dataset: Dataset, found: str, load_id: int) -> None:
+    """Delete the rows that ``found`` selects (rid, user_id, requested_at), and account for them."""
     table = f"raw.{identifier(dataset.name)}"
     con.execute(f"create or replace temp table {_DROPPED} as {found}")
     (count,) = con.execute(f"select count(*) from temp.{_DROPPED}").fetchone() or (0,)
     if count:
-        for name, kind, column in _REMEMBERED:
-            if name == dataset.name:
-                con.execute(
-                    f"""insert into raw.erased_ids
-                    with ids as (
-                        select t.{column} as id, d.user_id, max(d.requested_at) as requested_at
-                        from {table} t join temp.{_DROPPED} d on t.rowid = d.rid
-                        where t.{column} is not null and d.user_id is not null
-                        group by t.{column}, d.user_id
-                    )
-                    select '{kind}', id, user_id, requested_at from ids
-                    anti join (select id, user_id from raw.erased_ids where kind = '{kind}')
-                        using (id, user_id)"""
-                )
-        if not new_rows:
-            write_touches(con, dataset, f"select rid from temp.{_DROPPED}", load_id)
+        if dataset in OF_USERS:
+            dropped = f"{table} t join temp.{_DROPPED} d on t.rowid = d.rid"
+            rows = f"(select t.* exclude (user_id), d.user_id, d.requested_at from {dropped})"
+            _remember(con, dataset, rows, load_id)
+        for column in _TELLING.get(dataset.name, ()):
             con.execute(
-                f"""update raw.load_files set rows_erased = rows_erased + gone.n
-                from (select load_id, count(*) as n from {table}
-                    where rowid in (select rid from temp.{_DROPPED}) group by load_id) gone
-                where load_files.load_id = gone.load_id"""
+                f"""insert into raw.forgetting
+                select distinct 'text', {column}, null::date from {table}
+                where rowid in (select rid from temp.{_DROPPED}) and {column} is not null"""
             )
+        write_touches(con, dataset, f"select rid from temp.{_DROPPED}", load_id)
+        con.execute(
+            f"""update raw.load_files set rows_erased = rows_erased + gone.n
+            from (select load_id, count(*) as n from {table}
+                where rowid in (select rid from temp.{_DROPPED}) group by load_id) gone
+            where load_files.load_id = gone.load_id"""
+        )
         con.execute(f"delete from {table} where rowid in (select rid from temp.{_DROPPED})")
     con.execute(f"drop table temp.{_DROPPED}")
-    return int(count)
-
-
-def _rows_of_erased_users(dataset: Dataset, condition: str = "true") -> str:
-    time = f"t.{identifier(str(dataset.erasure_time))}"
-    return f"""select t.rowid as rid, e.user_id, e.requested_at
-        from raw.{identifier(dataset.name)} t join {_ERASED_USERS} e on t.user_id = e.user_id
-        where ({time} is null or {time} <= e.requested_at) and {condition}"""
-
-
-def drop_erased_rows_of_load(con: duckdb.DuckDBPyConnection, dataset: Dataset, load_id: int) -> int:
-    """Drop what a load brought of erased users; returns how many rows that were."""
-    if dataset not in OF_USERS or not any_erasures(con):
-        return 0
-    return _drop(con, dataset, _rows_of_erased_users(dataset, f"t.load_id = {load_id}"), load_id, new_rows=True)
-
-
-def drop_rows_of_erased_users(con: duckdb.DuckDBPyConnection, load_id: int) -> None:
-    """Drop everything loaded so far of erased users: what an erasure does when it arrives after the rows."""
-    for dataset in OF_USERS:
-        _drop(con, dataset, _rows_of_erased_users(dataset), load_id, new_rows=False)
-    clear_erased_stand_ins(con)
 
 
 def clear_erased_stand_ins(con: duckdb.DuckDBPyConnection) -> None:
@@ -120,33 +233,64 @@ def clear_erased_stand_ins(con: duckdb.DuckDBPyConnection) -> None:
     """
     con.execute(
         f"""update raw.consent_stand_ins as s set user_id = '', is_erased = true from {_ERASED_USERS} e
-        where s.user_id = e.user_id and (s.occurred_at is null or s.occurred_at <= e.requested_at)"""
+        where {hashed("s.user_id")} = e.user_hash and (s.occurred_at is null or s.occurred_at <= e.requested_at)"""
     )
 
 
-def drop_linked_rows(con: duckdb.DuckDBPyConnection, load_id: int) -> None:
-    """Drop the rows that hang on erased users without holding their id, once all files are loaded."""
+def drop_linked_rows(con: duckdb.DuckDBPyConnection, load_id: int, since: int) -> None:
+    """Drop the rows that hang on erased users without holding their id, once all files are loaded.
+
+    Only ids that rows loaded after ``since`` name, or that were dropped with them, can have become an erased user's.
+    """
     if not any_erasures(con):
         return
+    _drop_events_of_devices(con, load_id, since)
+    for name, (other, kind, column) in _FOLLOWING.items():
+        new = f"(select distinct {column} as id from raw.{name} where {_may_hang('load_id', kind, since)})"
+        _drop(
+            con,
+            DATASETS[name],
+            f"""select t.rowid as rid, null::varchar as user_id, null::timestamp as requested_at
+            from raw.{name} t where t.{column} in (
+                select id from {new} where {hashed("id")} in (select id from raw.erased_ids where kind = '{kind}')
+                    and id not in (select {column} from raw.{other}))""",
+            load_id,
+        )
+
+
+def _may_hang(load_id: str, kind: str, since: int) -> str:
+    """SQL for the rows to look at: new ones, and all of them after new ids of a ``kind`` were dropped."""
+    return f"({load_id} > {since} or exists (select 1 from raw.erased_ids where kind = '{kind}' and load_id > {since}))"
+
+
+def _drop_events_of_devices(con: duckdb.DuckDBPyConnection, load_id: int, since: int) -> None:
+    """Drop events without a user whose anonymous_id is linked to one erased user and to nobody else."""
+    con.execute(
+        f"""create or replace temp table landing_devices as
+        select anonymous_id, {hashed("anonymous_id")} as hashed from (
+            select anonymous_id from raw.events
+            where anonymous_id is not null and {_may_hang("load_id", "anonymous", since)}
+            union
+            select anonymous_id from raw.identities where load_id > {since})"""
+    )
     con.execute(
         f"""create or replace temp table landing_linked as
         with links as (
-            select id as anonymous_id, user_id from raw.erased_ids where kind = 'anonymous'
-            union all
-            select anonymous_id, user_id from raw.identities
-            union all
-            select anonymous_id, user_id from raw.events
-            where anonymous_id is not null and user_id is not null
-        ),
-        of_erased as (
-            select distinct anonymous_id from links where user_id in (select user_id from raw.erasures)
+            select d.anonymous_id, i.user_hash from raw.erased_ids i
+            join temp.landing_devices d on i.id = d.hashed where i.kind = 'anonymous'
+            union
+            select anonymous_id, {hashed("user_id")} from (
+                select distinct anonymous_id, user_id from raw.identities
+                where anonymous_id in (select anonymous_id from temp.landing_devices)
+                union
+                select distinct anonymous_id, user_id from raw.events
+                where user_id is not null and anonymous_id in (select anonymous_id from temp.landing_devices))
         )
-        select l.anonymous_id, any_value(l.user_id) as user_id, any_value(e.requested_at) as requested_at
+        select l.anonymous_id, any_value(e.requested_at) as requested_at
         from links l
-        join of_erased using (anonymous_id)
-        left join {_ERASED_USERS} e on e.user_id = l.user_id
+        left join {_ERASED_USERS} e on l.user_hash = e.user_hash
         group by l.anonymous_id
-        having count(distinct l.user_id) = 1"""
+        having count(distinct l.user_hash) = 1 and any_value(e.requested_at) is not null"""
     )
     _drop(
         con,
@@ -155,17 +299,6 @@ def drop_linked_rows(con: duckdb.DuckDBPyConnection, load_id: int) -> None:
         from raw.events t join temp.landing_linked l on t.anonymous_id = l.anonymous_id
         where t.user_id is null and t."timestamp" <= l.requested_at""",
         load_id,
-        new_rows=False,
     )
+    con.execute("drop table temp.landing_devices")
     con.execute("drop table temp.landing_linked")
-    for name, other, kind, column in _FOLLOWING:
-        _drop(
-            con,
-            DATASETS[name],
-            f"""select t.rowid as rid, null::varchar as user_id, null::timestamp as requested_at
-            from raw.{name} t where t.{column} in (
-                select id from raw.erased_ids where kind = '{kind}'
-                    and id not in (select {column} from raw.{other}))""",
-            load_id,
-            new_rows=False,
-        )

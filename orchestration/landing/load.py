@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 from duckdb.func import FunctionNullHandling
 
-from orchestration.landing import erasures, keeping, protection, typing_sql
+from orchestration.landing import erasures, keeping, keyed, protection, rejects, typing_sql
 from orchestration.landing.contract import DATASETS, Dataset
 from orchestration.landing.files import (
     LandingFile,
@@ -52,6 +52,8 @@ class LoadSettings:
     settle_seconds: float = 60
     #: Channels whose addresses are phone numbers.
     phone_channels: frozenset[str] = frozenset({"sms", "whatsapp", "voice"})
+    #: The secret of keyed hashes; without it erased users are remembered under a salt alone.
+    hash_key: str | None = field(default=None, repr=False)
 
     @property
     def rules(self) -> typing_sql.TypingRules:
@@ -164,6 +166,7 @@ class _Load:
 
     def run(self) -> LoadResult:
         keeping.refresh_key_hashes(self.con)
+        keyed.use_key(self.con, self.settings.hash_key)
         for file, content, size, modified_ns in self.con.execute(
             f"""select file, sha256, bytes, modified_ns from raw.load_files
             union all
@@ -377,10 +380,16 @@ class _Load:
         con = self.con
         source = read(con, path, str(entry.format), dataset, self.scratch)
         judged = self._judged(dataset, source)
-        accepted = keeping.insert_accepted(con, dataset, judged, load_id) if source.rows else 0
+        if dataset.name in keyed.HASHED_DATASETS:
+            keyed.use_key(con, self.settings.hash_key, make=True)
+        kept, erased_rows = erasures.split(con, dataset, judged) if source.rows else (judged, None)
+        inserted = keeping.insert_accepted(con, dataset, kept, load_id) if source.rows else 0
+        erased = erasures.leave_out(con, dataset, erased_rows, load_id)
+        accepted = inserted + erased
         rejected = source.rows - accepted
         if rejected:
-            relations = [f"select row_number, reason, content from {judged} where reason is not null"]
+            told = judged if erased_rows is None else erasures.content_unless_erased(dataset, judged)
+            relations = [f"select row_number, reason, content from {told} where reason is not null"]
             if source.malformed:
                 relations.append(f"select row_number, 'malformed_row', content from {source.malformed}")
             con.execute(
@@ -389,11 +398,10 @@ class _Load:
                     {" union all ".join(relations)}) order by row_number"""
             )
             protection.add_consent_stand_ins(con, dataset, judged, load_id, content, self.rules.first_instant())
-        if accepted:
-            self._count_bad_values(dataset, source, judged, load_id, filtered=rejected > 0)
+        if inserted:
+            self._count_bad_values(dataset, source, kept, load_id, filtered=rejected > 0)
         self._name_unknown_columns(dataset, entry, source)
-        erased = erasures.drop_erased_rows_of_load(con, dataset, load_id)
-        if dataset.name == "consents" and rejected:
+        if dataset.name == "consents" and rejected and erasures.any_erasures(con):
             erasures.clear_erased_stand_ins(con)
         duplicate, superseded = keeping.drop_repeated(con, dataset, load_id)
         con.execute(
@@ -417,7 +425,7 @@ class _Load:
             ],
         )
         if dataset.name == "erasures" and accepted > duplicate:
-            erasures.drop_rows_of_erased_users(con, load_id)
+            erasures.drop_rows_of_erased_users(con, judged, load_id, self.rules.time_zone)
 
     def _count_bad_values(self, dataset: Dataset, source: Source, judged: str, load_id: int, filtered: bool) -> None:
         """Count, by column, values that were given in accepted rows and became null."""
@@ -453,14 +461,16 @@ class _Load:
         con = self.con
         last = self._max_load_id()
         done = con.execute("select value from raw.load_meta where name = ?", [_FINISHED]).fetchone()
-        if last == int(done[0] if done else 0):
+        since = int(done[0] if done else 0)
+        if last == since:
             return
         con.execute("begin")
         try:
             with Heartbeat(con, self.report, "erasures and phone numbers", _REPORT_SECONDS):
-                erasures.drop_linked_rows(con, last)
+                erasures.drop_linked_rows(con, last, since)
                 if erasures.any_erasures(con):
                     protection.drop_unused_phone_numbers(con)
+                    rejects.forget(con)
                 protection.add_phone_numbers(con, self.settings.phone_channels)
                 con.execute("delete from raw.load_meta where name = ?", [_FINISHED])
                 con.execute("insert into raw.load_meta values (?, ?)", [_FINISHED, str(last)])

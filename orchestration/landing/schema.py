@@ -28,7 +28,12 @@ RECORD_TABLES: dict[str, str] = {
         load_id BIGINT, file_sha256 VARCHAR, row_number BIGINT, user_id VARCHAR, channel VARCHAR,
         occurred_at TIMESTAMP, is_erased BOOLEAN""",
     "phone_numbers": "phone VARCHAR, country VARCHAR, e164 VARCHAR",
-    "erased_ids": "kind VARCHAR, id VARCHAR, user_id VARCHAR, requested_at TIMESTAMP",
+    # keyed hashes: of ids that rows of erased users had, and of the users
+    "erased_ids": "kind VARCHAR, id VARCHAR, user_hash VARCHAR, requested_at TIMESTAMP, load_id BIGINT",
+    # erased users who have rows dated after their request
+    "returned_users": "user_id VARCHAR, user_hash VARCHAR",
+    # what a run that erases has still to take out of everything: users, and texts that tell of them
+    "forgetting": "kind VARCHAR, value VARCHAR, requested_date DATE",
     "load_meta": "name VARCHAR, value VARCHAR",
     # not from a landing file: what plan lists carried (orchestration/warehouse/planned.py loads it)
     "planned_contacts": """

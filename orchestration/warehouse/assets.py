@@ -35,6 +35,7 @@ from orchestration.warehouse.build import (
 )
 from orchestration.warehouse.dbt import run_environment, start_dbt
 from orchestration.warehouse.files import open_duckdb
+from orchestration.warehouse.forget import forget_everywhere
 
 DBT_MODELS = "dbt_models"
 #: Folders of models/ whose models are of one date. All others hold every date, and a backfill only reads them.
@@ -189,6 +190,7 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
             yield from _run_dbt(context, warehouse, translator, _select(selected), is_backfill=False)
         elif is_built(settings, build):
             log.info("dbt: nothing changed since the last build of %s, skipped", settings.as_of)
+            forget_everywhere(settings, context.instance)
             yield from skipped(selected - unmade, "same inputs as the last build")
             yield from skipped(plan_of_the_night, _PLANS_NOTHING)
         elif is_upstream_current(settings, build):
@@ -196,6 +198,7 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
             begin(settings, build, clock.now())
             yield from _run_dbt(context, warehouse, translator, [*as_of_only, *left_out], build.is_backfill)
             finish(settings, build)
+            forget_everywhere(settings, context.instance)
             yield from skipped(plan_of_the_night, _PLANS_NOTHING)
             if build.is_backfill:
                 log.info("%s is built; the published file and the extracts stay as they are", build.file)
@@ -211,6 +214,7 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
             _drop_changed_models(settings)
             yield from _run_dbt(context, warehouse, translator, left_out, is_backfill=False)
             finish(settings, build)
+            forget_everywhere(settings, context.instance)
             yield from skipped(plan_of_the_night, _PLANS_NOTHING)
 
     return dbt_models

@@ -15,7 +15,7 @@ from orchestration.landing.quoting import identifier, literal
 from orchestration.landing.schema import create_raw_schema
 from orchestration.publish.publish import refuse_addresses, seal
 from orchestration.settings import DBT_PROJECT, Settings
-from orchestration.warehouse import build_state, history, planned, prepare, project
+from orchestration.warehouse import build_state, forget, history, planned, prepare, project
 from orchestration.warehouse.families import published_families
 from orchestration.warehouse.files import open_duckdb, remove_duckdb
 from orchestration.warehouse.running_tests import current_tests, refuse_changed_tests
@@ -195,9 +195,7 @@ def clear_half_made(settings: Settings) -> None:
 def _record(settings: Settings, build: Build) -> None:
     """Add what dbt has built to the dates that were built, and to the segment history."""
     with open_duckdb(settings.working_file, read_only=True) as con:
-        erased = dict(
-            con.execute("select user_id, cast(max(requested_at) as date) from raw.erasures group by 1").fetchall()
-        )
+        erased = forget.erased_users(con)
     with open_duckdb(settings.build_file) as con:
         if build.is_backfill:
             source = "backfill"

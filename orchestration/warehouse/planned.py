@@ -1,7 +1,8 @@
 """The store of planned contacts: what plan lists carried, in files, so that the plan stays a function of files.
 
 A file is ``<folder>/<plan_date>/<first 16 hex digits of the SHA-256 of its content>.parquet``. It appears whole, for
-its owner only, and is not changed afterwards. A folder that is missing is empty.
+its owner only, and is not changed afterwards; an erasure alone puts another in its place. A folder that is missing is
+empty.
 """
 
 from __future__ import annotations
@@ -59,20 +60,54 @@ def add_planned(con: duckdb.DuckDBPyConnection, folder: Path, plan_date: date, r
     )
     (count,) = con.execute("select count(*) from new_planned").fetchone() or (0,)
     if count:
-        _make_folder(day)
-        unfinished = day / _UNFINISHED
-        # what a killed run left
-        unfinished.unlink(missing_ok=True)
-        con.execute(
-            f"copy (from new_planned order by {', '.join(_KEY)}) to {literal(str(unfinished))} "
-            "(format parquet, compression zstd)"
-        )
-        unfinished.chmod(0o600)
-        fsync(unfinished)
-        unfinished.rename(day / f"{_digest(unfinished)}.parquet")
-        fsync(day)
+        _write_file(con, day, "select * from new_planned")
     con.execute("drop table new_planned")
     return int(count)
+
+
+def forget(con: duckdb.DuckDBPyConnection, folder: Path) -> int:
+    """Write files anew without what was planned for users of raw.forgetting up to their date; return how many files.
+
+    The new file is on the disk before the old one goes; a run that is killed in between leaves both, which is harmless,
+    and the next one does it again. ``con`` has one thread, as in add_planned.
+    """
+    rewritten = 0
+    forgotten = (
+        "(select value as user_id, max(requested_date) as requested_date from raw.forgetting "
+        "where kind = 'user' group by value)"
+    )
+    for name in names(folder):
+        path = folder / name
+        rows = _rows_of(con, path)
+        is_kept = "f.user_id is null or p.plan_date > f.requested_date"
+        kept = f"select p.* from ({rows}) as p left join {forgotten} as f on p.user_id = f.user_id where {is_kept}"
+        ((before, after),) = con.execute(
+            f"select (select count(*) from ({rows})), (select count(*) from ({kept}))"
+        ).fetchall()
+        if after == before:
+            continue
+        if after:
+            _write_file(con, path.parent, kept)
+        path.unlink()
+        fsync(path.parent)
+        rewritten += 1
+    return rewritten
+
+
+def _write_file(con: duckdb.DuckDBPyConnection, day: Path, rows: str) -> None:
+    """Write a file of a plan date, for its owner only; when this returns, it is on the disk for good."""
+    _make_folder(day)
+    unfinished = day / _UNFINISHED
+    # what a killed run left
+    unfinished.unlink(missing_ok=True)
+    con.execute(
+        f"copy (from ({rows}) order by {', '.join(_KEY)}) to {literal(str(unfinished))} "
+        "(format parquet, compression zstd)"
+    )
+    unfinished.chmod(0o600)
+    fsync(unfinished)
+    unfinished.rename(day / f"{_digest(unfinished)}.parquet")
+    fsync(day)
 
 
 def load_planned(con: duckdb.DuckDBPyConnection, folder: Path) -> None:

@@ -105,6 +105,6 @@ def ledger_fingerprint(con: duckdb.DuckDBPyConnection) -> str:
         "select (select count(*) from raw.load_files), (select coalesce(max(load_id), 0) from raw.load_files), "
         "(select coalesce(sum(rows_erased), 0) from raw.load_files), "
         "(select sum(hash(dataset, file, sha256, reason) % 1000000007) from raw.rejected_files), "
-        "(select count(*) from raw.touches), (select count(*) from raw.phone_numbers)"
+        "(select coalesce(sum(rows_superseded), 0) from raw.load_files), (select count(*) from raw.phone_numbers)"
     ).fetchone()
     return str(row)

@@ -114,7 +114,7 @@ def test_run_context_is_one_row(con: duckdb.DuckDBPyConnection) -> None:
         "insert into raw.load_files(load_id) values (8)",
         "update raw.load_files set rows_erased = 1",
         "insert into raw.rejected_files(dataset) values ('consents')",
-        "insert into raw.touches(load_id) values (7)",
+        "update raw.load_files set rows_superseded = 1",
         "insert into raw.phone_numbers(phone) values ('0')",
     ],
 )

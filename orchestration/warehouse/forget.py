@@ -1,0 +1,213 @@
+"""Takes whom an erasure names out of everything that a run leaves behind, so that no file holds a byte of them.
+
+The loader drops the rows and notes whom it dropped in ``raw.forgetting``. Before the build, planned contacts are
+written anew; after it, extracts, backfills and records that hold such a user go, and both DuckDB files are rewritten,
+since the blocks that deleted rows leave still hold their bytes. The notes go last: a run that is killed on the way does
+all of it again.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+
+from orchestration.errors import BarometerError
+from orchestration.landing.quoting import identifier, literal
+from orchestration.settings import DBT_PROJECT, Settings
+from orchestration.warehouse import planned
+from orchestration.warehouse.files import fsync, open_duckdb, remove_duckdb
+
+#: In raw.load_meta: the notes are gone, the working file is not rewritten yet.
+_REWRITE = "rewrite_pending"
+#: The job whose runs name users.
+_EXPLAIN = "explain"
+_WORD = re.compile(rb"[A-Za-z0-9_@.+:-]+")
+_log = logging.getLogger("barometer")
+
+
+def erased_users(con: duckdb.DuckDBPyConnection) -> dict[str, date]:
+    """Return whom the run still has to forget, with the date of the request; ``con`` is the working file."""
+    return dict(
+        con.execute(
+            "select value, max(requested_date) from raw.forgetting where kind = 'user' group by value"
+        ).fetchall()
+    )
+
+
+def forget_planned(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Write the planned contacts anew without whom an erasure names; ``con`` is the working file."""
+    if not erased_users(con):
+        return
+    con.execute("set threads = 1")
+    rewritten = planned.forget(con, settings.planned_contacts)
+    con.execute("reset threads")
+    if rewritten:
+        _log.info("Erasure: %s files of planned contacts written anew", rewritten)
+
+
+def forget_everywhere(settings: Settings, instance: dg.DagsterInstance) -> None:
+    """Finish what an erasure began, once the build is whole; does nothing where there is nothing to forget."""
+    with open_duckdb(settings.working_file) as con:
+        has_notes = con.execute("select 1 from raw.forgetting limit 1").fetchone() is not None
+        is_unfinished = con.execute("select 1 from raw.load_meta where name = ?", [_REWRITE]).fetchone() is not None
+        if has_notes:
+            extracts = _forget_extracts(con, settings.extracts)
+            backfills = _forget_backfills(con, settings)
+            records = _forget_records(con, settings, instance)
+    if has_notes:
+        rewrite(settings.build_file)
+        with open_duckdb(settings.working_file) as con:
+            _forget_notes(con)
+        _log.info(
+            "Erasure: removed %s folders of extracts, %s backfills and %s logs and records that named somebody erased",
+            extracts,
+            backfills,
+            records,
+        )
+    if has_notes or is_unfinished:
+        rewrite(settings.working_file)
+        with open_duckdb(settings.working_file) as con:
+            con.execute("delete from raw.load_meta where name = ?", [_REWRITE])
+        _log.info("Erasure: %s and %s are rewritten", settings.build_file.name, settings.working_file.name)
+
+
+def rewrite(file: Path) -> None:
+    """Put a copy in the place of a DuckDB file, without the blocks that are free in it.
+
+    Raises BarometerError, and leaves the file as it was, where there is no room for the copy.
+    """
+    with open_duckdb(file) as con:
+        con.execute("checkpoint")
+    fresh = file.with_name(f".{file.name}.fresh.tmp")
+    remove_duckdb(fresh)
+    try:
+        with closing(duckdb.connect()) as con:
+            # its own name, which views in it use
+            con.execute(f"attach {literal(str(file))} as {identifier(file.stem)} (read_only)")
+            con.execute(f"attach {literal(str(fresh))} as fresh")
+            con.execute(f"copy from database {identifier(file.stem)} to fresh")
+            before, after = (_row_counts(con, name) for name in (file.stem, "fresh"))
+        if before != after:
+            raise BarometerError(f"The copy of {file} differs from it.", "Run again; see that the disk is sound.")
+        fresh.chmod(0o600)
+        fsync(fresh)
+        fresh.replace(file)
+        fsync(file.parent)
+    except duckdb.Error as error:
+        raise BarometerError(
+            f"{file} can't be rewritten, which an erasure needs: {error}",
+            "See that the disk has room for a second copy of it, then run again.",
+        ) from error
+    finally:
+        remove_duckdb(fresh)
+
+
+def _row_counts(con: duckdb.DuckDBPyConnection, database: str) -> dict[tuple[str, str], int]:
+    tables = con.execute(
+        "select schema_name, table_name from duckdb_tables() where database_name = ?", [database]
+    ).fetchall()
+    counts = {}
+    for schema, table in tables:
+        name = ".".join(identifier(part) for part in (database, schema, table))
+        ((counts[schema, table],),) = con.execute(f"select count(*) from {name}").fetchall()
+    return counts
+
+
+def _forget_notes(con: duckdb.DuckDBPyConnection) -> None:
+    """Delete what incremental models were told of dropped rows, which they hold by now, and then the notes."""
+    lists = {path.stem for path in (DBT_PROJECT / "models").rglob("touched/*.sql")}
+    tables = con.execute(
+        "select schema_name, table_name from duckdb_tables() where list_contains(?, table_name)", [sorted(lists)]
+    ).fetchall()
+    con.execute("begin")
+    for schema, table in tables:
+        con.execute(f"delete from {identifier(schema)}.{identifier(table)}")
+    con.execute("delete from raw.touches where load_id <= (select min(load_id) from control.watermarks)")
+    con.execute("delete from raw.forgetting")
+    con.execute("delete from raw.load_meta where name = ?", [_REWRITE])
+    con.execute("insert into raw.load_meta values (?, 'true')", [_REWRITE])
+    con.execute("commit")
+
+
+def _forget_extracts(con: duckdb.DuckDBPyConnection, extracts: Path) -> int:
+    """Remove the folders of dates that hold somebody erased; the extracts of this run are written after this."""
+    removed = 0
+    for folder in sorted(extracts.glob("*")) if extracts.is_dir() else []:
+        files = [str(path) for path in folder.rglob("*.parquet")]
+        if files and _names_somebody(con, f"read_parquet({[*files]}, union_by_name = true)"):
+            shutil.rmtree(folder)
+            removed += 1
+    return removed
+
+
+def _forget_backfills(con: duckdb.DuckDBPyConnection, settings: Settings) -> int:
+    """Remove backfills that hold somebody erased; all of them where their user_ids are hashed."""
+    removed = 0
+    is_hashed = settings.policy["user_id_is_address"] == "hash"
+    for file in sorted(settings.backfills.glob("*.duckdb")) if settings.backfills.is_dir() else []:
+        if is_hashed or _holds_somebody(con, file):
+            remove_duckdb(file)
+            removed += 1
+    return removed
+
+
+def _holds_somebody(con: duckdb.DuckDBPyConnection, file: Path) -> bool:
+    try:
+        con.execute(f"attach {literal(str(file))} as backfill (read_only)")
+    except duckdb.Error:
+        return True
+    try:
+        tables = con.execute(
+            "select schema_name, table_name from duckdb_columns() inner join duckdb_tables() "
+            "using (database_name, schema_name, table_name) "
+            "where column_name = 'user_id' and database_name = 'backfill'"
+        ).fetchall()
+        names = (f"backfill.{identifier(schema)}.{identifier(table)}" for schema, table in tables)
+        return any(_names_somebody(con, name) for name in names)
+    finally:
+        con.execute("detach backfill")
+
+
+def _names_somebody(con: duckdb.DuckDBPyConnection, rows: str) -> bool:
+    users = "(select value from raw.forgetting where kind = 'user')"
+    return con.execute(f"select 1 from {rows} where user_id in {users} limit 1").fetchone() is not None
+
+
+def _forget_records(con: duckdb.DuckDBPyConnection, settings: Settings, instance: dg.DagsterInstance) -> int:
+    """Remove the runs of the job that explains a user, and logs that name somebody erased."""
+    values = {value.encode() for (value,) in con.execute("select distinct value from raw.forgetting").fetchall()}
+    ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+    explained = [run.run_id for run in instance.get_runs(dg.RunsFilter(job_name=_EXPLAIN, statuses=ended))]
+    for run_id in explained:
+        delete_run(instance, settings.dagster_home, run_id)
+    if explained:
+        _vacuum(settings.dagster_home.glob("history/**/*.db"))
+    logs = [*settings.logs.glob("*"), *settings.dagster_home.glob("storage/**/compute_logs/*")]
+    named = [path for path in logs if path.is_file() and not values.isdisjoint(_WORD.findall(path.read_bytes()))]
+    for path in named:
+        path.unlink()
+    return len(explained) + len(named)
+
+
+def delete_run(instance: dg.DagsterInstance, home: Path, run_id: str) -> None:
+    """Delete a Dagster run with the files that Dagster leaves of it."""
+    instance.delete_run(run_id)
+    (home / "history" / "runs" / f"{run_id}.db").unlink(missing_ok=True)
+    shutil.rmtree(home / "storage" / run_id, ignore_errors=True)
+
+
+def _vacuum(files: Iterable[Path]) -> None:
+    """Free SQLite files of what was deleted in them; one that is in use keeps it until the next time."""
+    for file in files:
+        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(file, timeout=30)) as con:
+            con.execute("vacuum")
+            con.execute("pragma wal_checkpoint(truncate)")
