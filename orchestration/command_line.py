@@ -78,6 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     dev.add_argument("--port", type=int, default=3000, help="port of the UI (default: 3000)")
     dev.add_argument("--sample", action="store_true", help="look at the committed sample, on its last day")
     dev.set_defaults(command=_dev)
+    erase_landing = commands.add_parser(
+        "erase-landing", parents=[common], help="list the landing files that still hold erased users"
+    )
+    erase_landing.set_defaults(command=_erase_landing)
     explain = commands.add_parser("explain", parents=[common], help="say what is known of one user, and why")
     explain.add_argument("user", metavar="USER", help="the user_id, as your own systems write it")
     explain.add_argument("--as-of", metavar="DATE", type=_date, help="a date that was built (default: the published)")
@@ -236,6 +240,20 @@ def _dev(options: argparse.Namespace) -> None:
     # the web server and the daemon read the storage class that dagster.yaml names
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     os.execv(command[0], [*command, "-h", "127.0.0.1", "-p", str(options.port)])
+
+
+def _erase_landing(options: argparse.Namespace) -> None:
+    from orchestration.landing.erase_landing import erased_in_landing
+    from orchestration.settings import load_settings
+    from orchestration.warehouse.files import open_duckdb
+
+    settings = settings_from_environment()
+    settings.require_landing()
+    if not settings.working_file.exists():
+        raise BarometerError(f"There is no {settings.working_file}.", "Run the pipeline first: it loads the erasures.")
+    with open_duckdb(settings.working_file, read_only=True) as con:
+        loading = load_settings(settings.policy, hash_key=settings.hash_key)
+        print(erased_in_landing(con, settings.landing, loading, _log.info))  # noqa: T201
 
 
 def _explain(options: argparse.Namespace) -> None:

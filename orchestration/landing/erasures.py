@@ -92,6 +92,20 @@ def content_unless_erased(dataset: Dataset, judged: str) -> str:
     )
 
 
+def is_found(dataset: Dataset) -> str:
+    """SQL for whether a row names somebody of landing_erased."""
+    return f"{identifier(_owner(dataset))} in (select id from temp.{_FOUND})"
+
+
+def is_of_erased_device() -> str:
+    """SQL for whether a row has the anonymous_id of dropped rows, and that is linked to nobody who is there."""
+    return (
+        f"{hashed('anonymous_id')} in (select id from raw.erased_ids where kind = 'anonymous') and anonymous_id not in "
+        "(select anonymous_id from raw.identities union select anonymous_id from raw.events "
+        "where anonymous_id is not null and user_id is not null)"
+    )
+
+
 def _owner(dataset: Dataset) -> str:
     """Return the column that says whether an erasure concerns a row."""
     return _FOLLOWING[dataset.name][2] if dataset.name in _FOLLOWING else "user_id"

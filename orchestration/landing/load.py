@@ -24,6 +24,7 @@ from orchestration.landing.files import (
     sha256,
     unify_line_ends,
 )
+from orchestration.landing.judging import fallible_columns, judged_rows
 from orchestration.landing.progress import Heartbeat
 from orchestration.landing.quoting import identifier, literal
 from orchestration.landing.reading import MixedLineEndsError, Source, drop_stage, read
@@ -102,12 +103,12 @@ def load_landing(
     Where nothing is new, nothing is written. Trouble with one file sets that file aside; trouble with
     writing is raised.
     """
-    with _session(con), tempfile.TemporaryDirectory(prefix="landing-") as scratch:
+    with session(con), tempfile.TemporaryDirectory(prefix="landing-") as scratch:
         return _Load(con, landing, settings, now, report, Path(scratch)).run()
 
 
 @contextmanager
-def _session(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def session(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Set what reading depends on, and put it back."""
     wanted = {
         "TimeZone": "UTC",
@@ -345,7 +346,9 @@ class _Load:
             return
         try:
             source = read(self.con, path, str(entry.format), dataset, self.scratch)
-            self.con.execute(f"select bit_xor(hash(judged)) from {self._judged(dataset, source)} judged").fetchone()
+            self.con.execute(
+                f"select bit_xor(hash(judged)) from {judged_rows(dataset, source, self.rules)} judged"
+            ).fetchone()
         except UnreadableFile:
             raise
         except duckdb.OutOfMemoryException:
@@ -354,32 +357,12 @@ class _Load:
             detail = str(again).split("\n\nLINE ")[0].replace(str(path), entry.file)
             raise UnreadableFile(f"unreadable_{entry.format}", detail) from error
 
-    def _judged(self, dataset: Dataset, source: Source) -> str:
-        """SQL for all well-formed rows of a file: typed, with ``given_<column>``, ``reason``, ``content``."""
-        prepared, sources = [], {}
-        for name, source_column in source.columns.items():
-            sql, sources[name] = typing_sql.cleaned(dataset.column(name), source_column)
-            prepared.append(f"{sql}, ")
-        columns = [
-            f"{typing_sql.typed(column, sources.get(column.name), self.rules)} as {identifier(column.name)}"
-            for column in dataset.columns
-        ]
-        given = {name: sources.get(name) for name in typing_sql.checked_columns(dataset)}
-        given |= {column.name: sources.get(column.name) for column in self._fallible(dataset, source)}
-        columns += [f"{typing_sql.present(column)} as given_{name}" for name, column in given.items()]
-        return f"""(select *, {typing_sql.reason(dataset, sources, self.rules)} as reason
-            from (select {", ".join(columns)}, row_number, content
-                from (select {"".join(prepared)}src.row_number, src.content from {source.sql} src)))"""
-
-    def _fallible(self, dataset: Dataset, source: Source) -> list[typing_sql.Column]:
-        return [column for column in dataset.columns if typing_sql.can_be_bad(column, source.columns.get(column.name))]
-
     def _load_rows(
         self, dataset: Dataset, entry: LandingFile, content: str, path: Path, load_id: int, started: float
     ) -> None:
         con = self.con
         source = read(con, path, str(entry.format), dataset, self.scratch)
-        judged = self._judged(dataset, source)
+        judged = judged_rows(dataset, source, self.rules)
         if dataset.name in keyed.HASHED_DATASETS:
             keyed.use_key(con, self.settings.hash_key, make=True)
         kept, erased_rows = erasures.split(con, dataset, judged) if source.rows else (judged, None)
@@ -429,7 +412,7 @@ class _Load:
 
     def _count_bad_values(self, dataset: Dataset, source: Source, judged: str, load_id: int, filtered: bool) -> None:
         """Count, by column, values that were given in accepted rows and became null."""
-        columns = self._fallible(dataset, source)
+        columns = fallible_columns(dataset, source)
         if not columns:
             return
         con = self.con

@@ -201,7 +201,8 @@ def _forget_records(con: duckdb.DuckDBPyConnection, settings: Settings, instance
 def delete_run(instance: dg.DagsterInstance, home: Path, run_id: str) -> None:
     """Delete a Dagster run with the files that Dagster leaves of it."""
     instance.delete_run(run_id)
-    (home / "history" / "runs" / f"{run_id}.db").unlink(missing_ok=True)
+    for path in (home / "history" / "runs").glob(f"{run_id}.db*"):
+        path.unlink()
     shutil.rmtree(home / "storage" / run_id, ignore_errors=True)
 
 
