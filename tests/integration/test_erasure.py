@@ -114,13 +114,11 @@ def scan(data: Path, texts: list[str]) -> dict[str, set[str]]:
 
 @dataclass
 class Story:
-    """The folder, and what the scan found before the erasure, after it, and after late rows of the same user."""
+    """The folder, and what the scan found before the erasure and after it."""
 
     settings: Settings
     before: dict[str, set[str]]
     after: dict[str, set[str]]
-    late: dict[str, set[str]]
-    files_before: set[str]
 
 
 @pytest.fixture(scope="module")
@@ -160,13 +158,11 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             shutil.copyfile(settings.published_file, settings.backfills / f"{OLDER}.duckdb")
             (settings.logs / "dbt-old.log").write_text(f"Could not convert string 'u-{GONE}' to INT32\n")
             before = scan(settings.data, texts)
-            files_before = {path.relative_to(settings.data).as_posix() for path in settings.data.rglob("*.*")}
             write(landing, [Row("erasures", {"user_id": f"u-{GONE}", "requested_at": REQUESTED})])
             patch.setenv("BAROMETER_TODAY", THIRD)
             run(NIGHTLY, SECOND)
             after = scan(settings.data, texts)
-            late = {}
-            yield Story(settings, before, after, late, files_before)
+            yield Story(settings, before, after)
 
 
 #: What names somebody at the first: the files of a kind, each by how its path begins.

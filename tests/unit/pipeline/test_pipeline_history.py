@@ -395,9 +395,7 @@ def test_dates_from_before_there_was_a_history_are_not_in_it() -> None:
 def test_an_erased_user_leaves_the_history_up_to_the_request(settings: Settings) -> None:
     whole_build(older(settings, JAN), "champions")
     with open_duckdb(settings.working_file) as con:
-        con.execute(
-            "insert into raw.erasures(user_id, requested_at) values ('u@example.org', ?), ('nobody', ?)", [FEB, FEB]
-        )
+        con.execute("insert into raw.forgetting values ('user', 'u@example.org', ?), ('user', 'nobody', ?)", [FEB, FEB])
     whole_build(settings, "lost")
     with open_duckdb(settings.build_file) as con:
         rows = con.execute("select user_id, as_of, valid_to, rfm from history.segment_changes").fetchall()
