@@ -38,6 +38,8 @@ LOOK_AT_EVERYBODY = (
 _ANY_DATE = date(2024, 1, 1)
 #: Columns that say when and where from a row was loaded, which differs with the deliveries.
 _LOAD_COLUMNS = frozenset({"load_id", "changed_load_id", "key_hash", "row_number"})
+#: Columns of erasures that are hashed with a salt of the warehouse.
+_SALTED = frozenset({"user_id", "row_md5"})
 #: The first of these that a table has tells whose row it is.
 _KEYS = ("event_id", "order_id", "message_id", "subscription_id", "user_id", "product_id", "anonymous_id")
 
@@ -103,7 +105,8 @@ class Chunk:
         relations = [m.relation for m in self._plan.compiled.models if m.materialized == "incremental"]
         found = {}
         for relation in [*relations, *(f"raw.{dataset}" for dataset in DATASETS)]:
-            columns = [f'"{name}"' for name in self._columns(relation) if name not in _LOAD_COLUMNS]
+            left_out = _LOAD_COLUMNS | (_SALTED if "erasures" in relation else set())
+            columns = [f'"{name}"' for name in self._columns(relation) if name not in left_out]
             rows = self._con.execute(f"select {', '.join(columns)} from {relation}").fetchall()
             found[relation] = Counter(tuple(map(str, row)) for row in rows)
         return found

@@ -1,0 +1,32 @@
+"""Any order, splitting and repetition of the same files ends in the tables of one full build, every row counted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestration.landing import keeping
+from tests import compiled_sql
+from tests.properties.orders import WORLDS, try_round
+
+_ROUNDS = 2 * int(os.environ.get("BAROMETER_WORLDS", "1"))
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> compiled_sql.Compiled:
+    return compiled_sql.compile_project(tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.mark.parametrize("number", range(_ROUNDS))
+def test_any_order_ends_as_a_full_build(compiled: compiled_sql.Compiled, number: int, tmp_path: Path) -> None:
+    assert try_round(compiled, number, tmp_path).orders == WORLDS
+
+
+def test_a_loader_that_keeps_repeated_rows_is_found_out(
+    compiled: compiled_sql.Compiled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "drop_repeated", lambda *_: (0, 0))
+    with pytest.raises(AssertionError, match="a full build has"):
+        try_round(compiled, 0, tmp_path, worlds=2)
