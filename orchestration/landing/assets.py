@@ -9,7 +9,7 @@ import dagster as dg
 from orchestration import clock
 from orchestration.landing.contract import DATASETS
 from orchestration.landing.load import load_landing
-from orchestration.landing.schema import create_raw_schema
+from orchestration.landing.schema import create_raw_schema, layout
 from orchestration.ownership import OWNERS
 from orchestration.policy import check_policy
 from orchestration.resources import WRITER_POOL, Warehouse, log
@@ -74,6 +74,7 @@ def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
             {
                 "rows": "the sample" if (settings.landing / SAMPLE_MARK).exists() else "files of your own",
                 "business_time_zone": settings.policy["business_time_zone"],
+                "layout of the raw tables": layout(),
             },
         )
         before = prepare.last_load_id(con)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import duckdb
 
 from orchestration.landing.contract import DATASETS, DUCKDB_TYPES, Dataset
@@ -51,6 +53,12 @@ def stored_columns(dataset: Dataset) -> tuple[tuple[str, str], ...]:
         ("load_id", "BIGINT"),
         ("row_number", "BIGINT"),
     )
+
+
+def layout() -> str:
+    """Return what changes when the tables of ``raw`` get other columns: a filled working file has those of its time."""
+    tables = {dataset.name: stored_columns(dataset) for dataset in DATASETS.values()}
+    return hashlib.sha256(repr((tables, RECORD_TABLES)).encode()).hexdigest()[:12]
 
 
 def create_raw_schema(con: duckdb.DuckDBPyConnection) -> None:

@@ -37,13 +37,16 @@ def create_control_schema(con: duckdb.DuckDBPyConnection) -> None:
 def check_facts(con: duckdb.DuckDBPyConnection, facts: Mapping[str, str]) -> None:
     """Remember what must stay the same for the life of a warehouse; raise BarometerError where it has changed.
 
-    A sample must not mix with a company's own rows, and times that were read in one zone stay read so.
+    A sample must not mix with a company's own rows, times that were read in one zone stay read so, and tables keep the
+    columns that they were made with.
     """
     stored = dict(con.execute("select name, value from control.facts").fetchall())
+    # a fact that a filled warehouse lacks is of an older version
+    unknown = "that of an older version" if stored else None
     for name, value in facts.items():
-        if stored.get(name, value) != value:
+        if stored.get(name, unknown or value) != value:
             raise BarometerError(
-                f"This warehouse was filled with {name} = {stored[name]}; this run has {value}.",
+                f"This warehouse was filled with {name} = {stored.get(name, unknown)}; this run has {value}.",
                 "Set BAROMETER_DATA to another folder, or move the folder warehouse/ away (and planned_contacts/ too, "
                 "if it is that of the sample): the next run loads everything anew from the landing files.",
             )
