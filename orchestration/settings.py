@@ -68,6 +68,11 @@ class Settings:
         return self.warehouse / "barometer.duckdb"
 
     @property
+    def activation_file(self) -> Path:
+        """What the pipeline did, run by run; it outlives the tables."""
+        return self.warehouse / "activation.sqlite"
+
+    @property
     def extracts(self) -> Path:
         """Folder of the extracts, one subfolder a date."""
         return self.data / "extracts"

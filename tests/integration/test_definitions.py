@@ -67,7 +67,7 @@ AS_OF_MODELS = {
 #: Every asset there is, by the first part of its key. A new model is named here too: nothing appears by accident.
 ASSETS = {
     "raw": {*DATASETS, *LEDGERS},
-    "control": {"planned_contacts", "run_context", "watermarks"},
+    "control": {"pipeline_runs", "planned_contacts", "run_context", "watermarks"},
     "policy": {
         "acknowledged_rejects",
         "age_bands",
@@ -142,6 +142,7 @@ ASSETS = {
         "extract_blocks",
         "fct_contacts",
         "load_files",
+        "pipeline_runs",
         "planned_contacts",
         "rejected_files",
         "rejected_rows",
@@ -166,7 +167,7 @@ OF_A_DATE = {
     **{first: ASSETS[first] for first in ("families", "audiences", "marts", "published", "extracts", "report")},
 }
 #: Written by the stages before dbt, not by an op of their own.
-EXTERNAL = {"control/planned_contacts", "control/run_context", "control/watermarks"}
+EXTERNAL = {"control/pipeline_runs", "control/planned_contacts", "control/run_context", "control/watermarks"}
 JOBS = {"nightly", "intraday", "backfill"}
 #: Jobs that build nothing, need no lock and have no partitions.
 READERS = {"explain"}
