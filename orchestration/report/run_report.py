@@ -100,7 +100,7 @@ def report_of(events: Iterable[dg.EventLogEntry]) -> RunReport:
 def _detail(values: Mapping[str, Any]) -> str:
     """Return what a check says of what it found."""
     rows = values.get("dagster_dbt/failed_row_count")
-    return str(values.get("what_to_do") or ("" if rows is None else _count(rows, "row")))
+    return str(values.get("what_to_do") or values.get("found") or ("" if rows is None else _count(rows, "row")))
 
 
 def _count(number: int, what: str) -> str:
