@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from orchestration.activation.assets import nothing_hides_a_wish_to_be_left_alone, segment_extracts_of
+from orchestration.automation.alerts import alert_sensor
 from orchestration.automation.jobs import jobs_of
 from orchestration.automation.partitions import build_dates, freshness
 from orchestration.automation.schedules import nightly_schedule_of
@@ -35,7 +36,7 @@ def defs() -> dg.Definitions:
         asset_checks=[nothing_hides_a_wish_to_be_left_alone, what_is_unusual],
         jobs=[*jobs_of(dg.AssetSelection.assets(*of_a_date, *report.keys)), explain_job],
         schedules=[nightly_schedule_of(policy["business_time_zone"])],
-        sensors=[landing_sensor()],
+        sensors=[landing_sensor(), alert_sensor()],
         resources={"warehouse": Warehouse()},
         executor=dg.in_process_executor,
     )

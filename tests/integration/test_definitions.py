@@ -291,10 +291,13 @@ def test_schedule_and_sensor(definitions: dg.Definitions) -> None:
     assert [(s.name, s.job_name, s.cron_schedule) for s in repository.schedule_defs] == [
         ("every_night", "nightly", "0 3 * * *")
     ]
-    assert [(s.name, s.job_name) for s in repository.sensor_defs] == [("new_landing_files", "intraday")]
-    # nothing runs by itself until somebody switches it on
-    for definition in (*repository.schedule_defs, *repository.sensor_defs):
+    asking = [s for s in repository.sensor_defs if s.has_jobs]
+    assert [(s.name, s.job_name) for s in asking] == [("new_landing_files", "intraday")]
+    # nothing runs by itself until somebody switches it on; the sensor that only tells waits for its webhook instead
+    for definition in (*repository.schedule_defs, *asking):
         assert definition.default_status.value == "STOPPED"
+    telling = [s for s in repository.sensor_defs if s not in asking]
+    assert [(s.name, s.default_status.value) for s in telling] == [("alerts", "RUNNING")]
 
 
 def test_whatever_writes_waits_for_its_turn_and_no_step_is_retried(definitions: dg.Definitions) -> None:
