@@ -291,7 +291,7 @@ def test_schedule_and_sensor(definitions: dg.Definitions) -> None:
     assert [(s.name, s.job_name, s.cron_schedule) for s in repository.schedule_defs] == [
         ("every_night", "nightly", "0 3 * * *")
     ]
-    asking = [s for s in repository.sensor_defs if s.has_jobs]
+    asking = [s for s in repository.sensor_defs if s.targets]
     assert [(s.name, s.job_name) for s in asking] == [("new_landing_files", "intraday")]
     # nothing runs by itself until somebody switches it on; the sensor that only tells waits for its webhook instead
     for definition in (*repository.schedule_defs, *asking):
