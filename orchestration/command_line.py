@@ -152,20 +152,16 @@ def _run(options: argparse.Namespace) -> None:
         _check_policy()
         settings = settings_from_environment()
         job = _nightly_job(settings)
-    except Exception as error:
-        _tell_of_no_run(error)
-        raise
-    import dagster as dg
+        import dagster as dg
 
-    from orchestration.automation.alerts import tell_ended_runs
-    from orchestration.publish.assets import PUBLISHED
-    from orchestration.resources import PID_TAG, RUN_TAG
-    from orchestration.summary import print_summary
+        from orchestration.automation.alerts import tell_ended_runs
+        from orchestration.publish.assets import PUBLISHED
+        from orchestration.resources import PID_TAG, RUN_TAG
+        from orchestration.summary import print_summary
 
-    run_id = str(uuid.uuid4())
-    with dg.DagsterInstance.get() as instance:
-        seconds = {"start": time.perf_counter() - started}
-        try:
+        run_id = str(uuid.uuid4())
+        with dg.DagsterInstance.get() as instance:
+            seconds = {"start": time.perf_counter() - started}
             result = job.execute_in_process(
                 instance=instance,
                 partition_key=settings.as_of.isoformat(),
@@ -174,8 +170,10 @@ def _run(options: argparse.Namespace) -> None:
                 tags={RUN_TAG: run_id, PID_TAG: str(os.getpid())},
                 raise_on_error=options.debug,
             )
-        finally:
-            _say(tell_ended_runs(settings, instance))
+            _say(tell_ended_runs(settings, instance, is_last_resort=True))
+    except Exception as error:
+        _tell_of_no_run(error)
+        raise
     stages = _seconds_by_stage(result)
     seconds |= {**stages, "records": time.perf_counter() - started - seconds["start"] - sum(stages.values())}
     if PUBLISHED.to_python_identifier() in stages:
@@ -203,7 +201,7 @@ def _nightly_job(settings: Settings) -> dg.JobDefinition:
 
 
 def _tell_of_no_run(error: Exception) -> None:
-    """Post an alert of a run that could not begin, if there is a webhook: Dagster's record knows nothing of it."""
+    """Post an alert of a run that Dagster's record may know nothing of, if there is a webhook."""
     if os.environ.get(ALERT_WEBHOOK):
         from orchestration.automation.alerts import tell_of_no_run
 

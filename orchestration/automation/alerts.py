@@ -37,6 +37,8 @@ OK, FAILED = "ok", "failed"
 #: What is older than this is not told any more: the webhook was set just now, or could not be reached for long.
 _STALE = timedelta(days=7)
 _TIMEOUT_SECONDS = 5.0
+#: In the place of a kind of run: what is written to see that the state can be kept.
+_PROBE = ""
 _WAITS = (0.5, 2.0)
 _ENDED = {dg.DagsterRunStatus.SUCCESS: OK, dg.DagsterRunStatus.FAILURE: FAILED}
 _TABLE = """
@@ -127,37 +129,61 @@ def _text(event: str, outcome: Outcome, new: Sequence[str]) -> str:
 # telling
 
 
-def tell(settings: Settings, outcomes: Callable[[Mapping[str, State]], Sequence[Outcome]]) -> list[str]:
+def tell(
+    settings: Settings, outcomes: Callable[[Mapping[str, State]], Sequence[Outcome]], is_last_resort: bool = False
+) -> list[str]:
     """Post what has changed with some outcomes, in order, and return what was said of it; nothing without a webhook.
 
     ``outcomes`` gives them for the states that were told last. Where the webhook can't be reached, nothing is changed,
-    so that it is tried again the next time.
+    so that it is tried again the next time. Where the state can't be kept, as on a full disk, nothing is posted, since
+    whoever looks every minute would post every minute; with ``is_last_resort`` a failure is posted all the same.
     """
     webhook = os.environ.get(ALERT_WEBHOOK)
     if not webhook:
         return []
     said: list[str] = []
+    is_posted = False
     try:
         with _alone(settings.warehouse / ".alerts.lock") as is_mine:
             if not is_mine:
                 return ["Somebody else is telling."]
             states = _states(settings.activation_file)
-            for outcome in outcomes(states):
+            pending = outcomes(states)
+            if pending:
+                # whether it can be kept is known before anything is posted
+                _store(settings.activation_file, _PROBE, State(OK, pending[-1].run_id, clock.now()))
+            for outcome in pending:
                 content = post_for(states.get(outcome.kind), outcome)
                 if content is not None:
-                    problem = post(webhook, content)
-                    if problem is not None:
-                        said.append(
-                            f"The alert ({content['event']}) could not be posted: {problem}. It is tried again."
-                        )
+                    line, is_posted = _post_and_say(webhook, content)
+                    said.append(line)
+                    if not is_posted:
                         break
-                    said.append(f"Posted: {content['text']}")
                 states[outcome.kind] = state_after(states.get(outcome.kind), outcome)
                 _store(settings.activation_file, outcome.kind, states[outcome.kind])
     except Exception as error:
         # the class alone: a message may quote the address
-        said.append(f"Alerts can't be told: {type(error).__name__}.")
+        said.append(f"The state of alerts can't be kept: {type(error).__name__}.")
+        if is_last_resort and not is_posted:
+            said += _post_without_state(webhook, outcomes)
     return said
+
+
+def _post_and_say(webhook: str, content: Mapping[str, Any]) -> tuple[str, bool]:
+    """Post something; return what is to be said of it, and whether it arrived."""
+    problem = post(webhook, content)
+    if problem is None:
+        return f"Posted: {content['text']}", True
+    return f"The alert ({content['event']}) could not be posted: {problem}. It is tried again.", False
+
+
+def _post_without_state(webhook: str, outcomes: Callable[[Mapping[str, State]], Sequence[Outcome]]) -> list[str]:
+    try:
+        failed = [outcome for outcome in outcomes({}) if outcome.state == FAILED]
+        contents = [post_for(None, outcome) for outcome in failed]
+        return [_post_and_say(webhook, content)[0] for content in contents if content is not None]
+    except Exception as error:
+        return [f"Alerts can't be told: {type(error).__name__}."]
 
 
 def post(webhook: str, content: Mapping[str, Any], waits: Sequence[float] = _WAITS) -> str | None:
@@ -229,9 +255,9 @@ def _store(file: Path, kind: str, state: State) -> None:
 # what is told
 
 
-def tell_ended_runs(settings: Settings, instance: dg.DagsterInstance) -> list[str]:
+def tell_ended_runs(settings: Settings, instance: dg.DagsterInstance, is_last_resort: bool = False) -> list[str]:
     """Tell of the runs in Dagster's record that have ended since the last time; return what was said of it."""
-    return tell(settings, lambda states: _outcomes(settings, instance, states, clock.now()))
+    return tell(settings, lambda states: _outcomes(settings, instance, states, clock.now()), is_last_resort)
 
 
 def tell_of_no_run(settings_of: Callable[[], Settings], error: BaseException) -> list[str]:
@@ -245,18 +271,15 @@ def tell_of_no_run(settings_of: Callable[[], Settings], error: BaseException) ->
         return [f"No alert is posted: the settings can't be read ({type(reason).__name__})."]
     why = pipeline_runs.in_short(error)
     outcome = Outcome(NIGHTLY, FAILED, "", clock.now(), settings.as_of.isoformat(), [("start", FAILED, why)])
-    return tell(settings, lambda _: [outcome])
+    return tell(settings, lambda _: [outcome], is_last_resort=True)
 
 
 def _outcomes(
     settings: Settings, instance: dg.DagsterInstance, states: Mapping[str, State], now: datetime
 ) -> list[Outcome]:
     """Return the outcomes of the runs that ended after the states that were told, in the order in which they ended."""
-    records = instance.get_run_records(
-        dg.RunsFilter(statuses=list(_ENDED), updated_after=now.replace(tzinfo=UTC) - _STALE)
-    )
     ended: dict[str, list[tuple[datetime, dg.DagsterRun]]] = {kind: [] for kind in WATCHED}
-    for record in records:
+    for record in (record for job in WATCHED for record in _records(instance, job, states.get(job), now)):
         run = record.dagster_run
         kind = run.tags.get("barometer/kind", run.job_name)
         if kind in ended and record.end_time is not None:
@@ -266,6 +289,14 @@ def _outcomes(
         (*run, kind) for kind, runs in ended.items() for run in _untold(sorted(runs, key=_time), states.get(kind), now)
     ]
     return [_outcome(settings, instance, run, kind, at) for at, run, kind in sorted(chosen, key=lambda c: c[0])]
+
+
+def _records(instance: dg.DagsterInstance, job: str, state: State | None, now: datetime) -> Sequence[dg.RunRecord]:
+    """Return the ended runs of a job since the state, of the last days at most."""
+    oldest = now - _STALE
+    since = max(oldest, state.ended_at) if state is not None and state.ended_at <= now else oldest
+    of_job = dg.RunsFilter(job_name=job, statuses=list(_ENDED), updated_after=since.replace(tzinfo=UTC))
+    return instance.get_run_records(of_job)
 
 
 def _untold(

@@ -226,10 +226,17 @@ def test_without_a_webhook_nothing_is_said_or_kept(settings: Settings, monkeypat
     assert not settings.data.exists()
 
 
-def test_a_state_that_cannot_be_kept_fails_nothing(settings: Settings, webhook: Webhook) -> None:
+def test_where_the_state_cannot_be_kept_only_the_command_posts_failures(settings: Settings, webhook: Webhook) -> None:
     settings.warehouse.mkdir(parents=True)
     settings.activation_file.write_text("no database, " * 99)
-    assert tell(settings, lambda _: [outcome("failed")]) == ["Alerts can't be told: DatabaseError."]
+    # the sensor would post every minute
+    kept = "The state of alerts can't be kept: DatabaseError."
+    assert tell(settings, lambda _: [outcome("failed")]) == [kept]
+    assert webhook.events == []
+    said = tell(settings, lambda _: [outcome("failed")], is_last_resort=True)
+    assert (said[0], webhook.events) == (kept, ["failed"])
+    tell(settings, lambda _: [outcome("ok", warnings={"unmapped": 2})], is_last_resort=True)
+    assert webhook.events == ["failed"]
 
 
 # runs of Dagster's record
