@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from orchestration.errors import BarometerError
 from orchestration.policy import check_policy, policy_warnings
-from orchestration.settings import ROOT, SAMPLE_MARK, Settings, settings_from_environment
+from orchestration.settings import ALERT_WEBHOOK, ROOT, SAMPLE_MARK, Settings, settings_from_environment
 from orchestration.warehouse.build import kind_of_run
 from orchestration.warehouse.project import ensure_manifest
 
@@ -152,42 +152,69 @@ def _run(options: argparse.Namespace) -> None:
     if options.as_of:
         os.environ["BAROMETER_AS_OF"] = options.as_of.isoformat()
     started = time.perf_counter()
-    _check_policy()
-    settings = settings_from_environment()
-    settings.require_landing()
-    kind_of_run(settings.as_of, settings.today, set())
-    prepare_dagster_home(settings)
-    _log.info("Barometer as of %s, into %s", settings.as_of, settings.data)
-    # dbt parses in a child while this process imports Dagster
-    parsing = ThreadPoolExecutor(max_workers=1).submit(ensure_manifest, settings)
-    import dagster as dg
-    import dagster_dbt  # noqa: F401
+    try:
+        _check_policy()
+        settings = settings_from_environment()
+        job = _nightly_job(settings)
+        import dagster as dg
 
-    from orchestration.publish.assets import PUBLISHED
-    from orchestration.resources import PID_TAG, RUN_TAG
-    from orchestration.summary import print_summary
-    from orchestration.warehouse.build import NIGHTLY
+        from orchestration.automation.alerts import tell_ended_runs
+        from orchestration.publish.assets import PUBLISHED
+        from orchestration.resources import PID_TAG, RUN_TAG
+        from orchestration.summary import print_summary
 
-    parsing.result()
-    from orchestration.definitions import defs
-
-    job, run_id = defs().resolve_job_def(NIGHTLY), str(uuid.uuid4())
-    with dg.DagsterInstance.get() as instance:
-        seconds = {"start": time.perf_counter() - started}
-        result = job.execute_in_process(
-            instance=instance,
-            partition_key=settings.as_of.isoformat(),
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            run_id=run_id,
-            tags={RUN_TAG: run_id, PID_TAG: str(os.getpid())},
-            raise_on_error=options.debug,
-        )
+        run_id = str(uuid.uuid4())
+        with dg.DagsterInstance.get() as instance:
+            seconds = {"start": time.perf_counter() - started}
+            result = job.execute_in_process(
+                instance=instance,
+                partition_key=settings.as_of.isoformat(),
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                run_id=run_id,
+                tags={RUN_TAG: run_id, PID_TAG: str(os.getpid())},
+                raise_on_error=options.debug,
+            )
+            _say(tell_ended_runs(settings, instance, is_last_resort=True))
+    except Exception as error:
+        _tell_of_no_run(error)
+        raise
     stages = _seconds_by_stage(result)
     seconds |= {**stages, "records": time.perf_counter() - started - seconds["start"] - sum(stages.values())}
     if PUBLISHED.to_python_identifier() in stages:
         print_summary(settings, seconds)
     if not result.success:
         raise _error_of(result)
+
+
+def _nightly_job(settings: Settings) -> dg.JobDefinition:
+    """Look at what a run needs, and return its job."""
+    settings.require_landing()
+    kind_of_run(settings.as_of, settings.today, set())
+    prepare_dagster_home(settings)
+    _log.info("Barometer as of %s, into %s", settings.as_of, settings.data)
+    # dbt parses in a child while this process imports Dagster
+    parsing = ThreadPoolExecutor(max_workers=1).submit(ensure_manifest, settings)
+    import dagster_dbt  # noqa: F401
+
+    from orchestration.warehouse.build import NIGHTLY
+
+    parsing.result()
+    from orchestration.definitions import defs
+
+    return defs().resolve_job_def(NIGHTLY)
+
+
+def _tell_of_no_run(error: Exception) -> None:
+    """Post an alert of a run that Dagster's record may know nothing of, if there is a webhook."""
+    if os.environ.get(ALERT_WEBHOOK):
+        from orchestration.automation.alerts import tell_of_no_run
+
+        _say(tell_of_no_run(settings_from_environment, error))
+
+
+def _say(lines: Sequence[str]) -> None:
+    for line in lines:
+        _log.info(line)
 
 
 def _error_of(result: dg.ExecuteInProcessResult) -> BarometerError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from orchestration.activation.assets import nothing_hides_a_wish_to_be_left_alone, segment_extracts_of
+from orchestration.automation.alerts import alert_sensor
 from orchestration.automation.jobs import jobs_of
 from orchestration.automation.partitions import build_dates, freshness
 from orchestration.automation.schedules import nightly_schedule_of
@@ -12,6 +13,7 @@ from orchestration.automation.sensors import landing_sensor
 from orchestration.explain.job import explain_job
 from orchestration.landing.assets import load_landing_files
 from orchestration.publish.assets import published_file_of
+from orchestration.publish.checks import what_is_unusual
 from orchestration.report.assets import run_report_of
 from orchestration.resources import Warehouse
 from orchestration.settings import dbt_vars
@@ -31,10 +33,10 @@ def defs() -> dg.Definitions:
     of_a_date = [spec.key for spec in dbt_models.specs if spec.partitions_def is not None]
     return dg.Definitions(
         assets=[load_landing_files, *CONTROL_TABLES, dbt_models, published, extracts, report],
-        asset_checks=[nothing_hides_a_wish_to_be_left_alone],
+        asset_checks=[nothing_hides_a_wish_to_be_left_alone, what_is_unusual],
         jobs=[*jobs_of(dg.AssetSelection.assets(*of_a_date, *report.keys)), explain_job],
         schedules=[nightly_schedule_of(policy["business_time_zone"])],
-        sensors=[landing_sensor()],
+        sensors=[landing_sensor(), alert_sensor()],
         resources={"warehouse": Warehouse()},
         executor=dg.in_process_executor,
     )

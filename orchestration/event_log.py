@@ -59,6 +59,23 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
             self._engines.popitem(last=False)[1].dispose()
         return engine
 
+    def delete_events(self, run_id: str) -> None:
+        """Delete the file of a run, and what the file of all runs has of it.
+
+        Dagster empties the file of the run instead, and leaves it: half a second a run.
+        """
+        with self._db_lock:
+            engine = self._engines.pop(run_id, None)
+            if engine is not None:
+                engine.dispose()
+            self._initialized_dbs.discard(run_id)
+            file = Path(self.path_for_shard(run_id))
+            for path in file.parent.glob(f"{file.name}*"):
+                path.unlink()
+        with self.index_connection() as connection:
+            self.delete_events_for_run(connection, run_id)
+        self.free_concurrency_slots_for_run(run_id)
+
     def dispose(self) -> None:
         """Close all files."""
         for engine in self._engines.values():

@@ -80,6 +80,10 @@ _TIME_ZONE = Rule("a time zone like UTC or Europe/Berlin", _is_time_zone)
 _CURRENCY = _text("a currency code like EUR", "[A-Z]{3}")
 _RANGE = Rule("two whole numbers of days, the first at most the second, like [15, 17]", _is_range)
 
+_ABOVE_1 = Rule("a number above 1", lambda v: _AMOUNT.fits(v) and v > 1)
+#: Datasets whose rows of a day are compared with those of the weeks before.
+_CHECKED_DATASETS = dict.fromkeys(("events", "orders", "messages", "message_events")).keys()
+
 VARS: Mapping[str, Rule] = {
     "first_as_of": _DATE,
     "business_time_zone": _TIME_ZONE,
@@ -88,6 +92,29 @@ VARS: Mapping[str, Rule] = {
     "settle_seconds": _AMOUNT,
     "user_id_is_address": _one_of("stop", "hash"),
     "max_address_like_share": _SHARE,
+    "retention_days": _DAYS,
+    "intraday_retention_days": _DAYS,
+    "reject_retention_days": _DAYS,
+    "pipeline_runs_retention_days": _DAYS,
+    "rows_check_delay_days": Rule(
+        f"a whole number of days, 0 or more, for some of {', '.join(_CHECKED_DATASETS)}",
+        lambda v: (
+            isinstance(v, dict) and len(v) > 0 and v.keys() <= _CHECKED_DATASETS and all(map(_WHOLE.fits, v.values()))
+        ),
+    ),
+    "rows_check_weeks": _COUNT,
+    "rows_check_min_weeks": _COUNT,
+    "rows_check_min_rows": _COUNT,
+    "rows_check_fall_share": _SHARE,
+    "rows_check_jump_factor": _ABOVE_1,
+    "segments_check_days": _DAYS,
+    "segments_check_min_dates": _COUNT,
+    "segments_check_min_users": _COUNT,
+    "segments_check_fall_share": _SHARE,
+    "segments_check_jump_factor": _ABOVE_1,
+    "clock_check_min_events": _COUNT,
+    "clock_ahead_minutes": _AMOUNT,
+    "clock_behind_minutes": _AMOUNT,
     "max_users_per_device": _COUNT,
     "link_back_days": _or_null(_number("a whole number of days, 0 or more", 0, whole=True)),
     "visit_gap_minutes": _number("a whole number of minutes, 1 or more", 1, whole=True),
@@ -180,6 +207,7 @@ ORDERS: Sequence[tuple[str, str, str]] = (
     ("lead_hot_view_days", "<=", "lead_days"),
     ("subscription_risk_days", "<=", "subscription_decline_ahead_days"),
     ("pressure_short_days", "<", "pressure_month_days"),
+    ("rows_check_min_weeks", "<=", "rows_check_weeks"),
 )
 
 

@@ -12,10 +12,12 @@ from datetime import date
 import dagster as dg
 from pydantic import PrivateAttr
 
+from orchestration.automation.retention import remove_what_is_old
 from orchestration.errors import BarometerError
 from orchestration.policy import check_policy
+from orchestration.report.pipeline_runs import close_killed
 from orchestration.settings import Settings, settings_from_environment
-from orchestration.warehouse.build import BACKFILL, INTRADAY, Build, build_of, clear_half_made, kind_of
+from orchestration.warehouse.build import BACKFILL, INTRADAY, NIGHTLY, Build, build_of, clear_half_made, kind_of
 from orchestration.warehouse.lock import warehouse_lock
 
 #: What people read while a run goes on, on the command line and in the run's log in the UI.
@@ -43,6 +45,7 @@ class Warehouse(dg.ConfigurableResource):
     _settings: Settings = PrivateAttr()
     _lock: int = PrivateAttr()
     _kind: str = PrivateAttr()
+    _run_id: str = PrivateAttr()
     _build: Build | None = PrivateAttr(default=None)
 
     @property
@@ -59,6 +62,11 @@ class Warehouse(dg.ConfigurableResource):
     def kind(self) -> str:
         """Nightly, intraday or backfill."""
         return self._kind
+
+    @property
+    def run_id(self) -> str:
+        """Dagster's name of the run."""
+        return self._run_id
 
     def build(self) -> Build:
         """Return what the run builds, from all that is loaded. Nothing else loads while the lock is held."""
@@ -93,17 +101,21 @@ class Warehouse(dg.ConfigurableResource):
             instance.add_run_tags(run.run_id, own)
 
         check_policy()
+        self._run_id = run.run_id
         self._settings = _of_its_date(settings_from_environment(), run.tags)
         tag("waiting")
         self._lock = stack.enter_context(warehouse_lock(self._settings.warehouse, self.lock_wait_seconds, log.info))
         tag("held")
         stack.callback(tag, "released")
         clear_killed_runs(instance, run.run_id)
+        close_killed(self._settings.activation_file, run.run_id)
         clear_half_made(self._settings)
         stack.callback(clear_half_made, self._settings)
         self._build = None
         self._kind = kind_of(self._settings)
         _refuse_another_kind(run.job_name, self._kind, self._settings.as_of)
+        if self._kind == NIGHTLY:
+            remove_what_is_old(self._settings, instance, run.run_id)
         instance.add_run_tags(run.run_id, {"barometer/kind": self._kind})
 
 

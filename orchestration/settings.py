@@ -21,6 +21,8 @@ from orchestration.landing.load import LoadSettings
 ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = ROOT / "dbt_project"
 TARGETS = ("duckdb", "spark")
+#: The variable with the address that alerts are posted to: a secret, so it is no part of the settings.
+ALERT_WEBHOOK = "BAROMETER_ALERT_WEBHOOK"
 #: A landing folder with this file is the committed sample; it names the dates that fit it.
 SAMPLE_MARK = "_sample.json"
 
@@ -66,6 +68,11 @@ class Settings:
     def published_file(self) -> Path:
         """What BI tools open."""
         return self.warehouse / "barometer.duckdb"
+
+    @property
+    def activation_file(self) -> Path:
+        """What the pipeline did, run by run; it outlives the tables."""
+        return self.warehouse / "activation.sqlite"
 
     @property
     def extracts(self) -> Path:

@@ -21,6 +21,7 @@ _STAGES = {
     "dbt_models": "dbt",
     "published__barometer_duckdb": "publish",
     "published__barometer_duckdb_nothing_hides_a_wish_to_be_left_alone": "check",
+    "what_is_unusual": "unusual",
     "extracts__segments": "extracts",
     "report__run": "report",
 }

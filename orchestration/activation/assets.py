@@ -12,6 +12,7 @@ from orchestration.activation import extracts
 from orchestration.errors import BarometerError
 from orchestration.ownership import OWNERS
 from orchestration.publish.assets import PUBLISHED
+from orchestration.report.recording import recorded
 from orchestration.resources import WRITER_POOL, Warehouse, log
 from orchestration.settings import Settings
 from orchestration.warehouse.build import NIGHTLY, Build, is_built, open_working_and_build
@@ -75,6 +76,7 @@ def segment_extracts_of(dates: dg.PartitionsDefinition, freshness: dg.FreshnessP
         "the plan date, with address, campaign, variant, time zone and hours; each is recorded in planned_contacts "
         "first. Less whoever is held out, and whoever may no longer be contacted by all that is loaded.",
     )
+    @recorded("extract")
     def segment_extracts(warehouse: Warehouse) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
         """Write the extracts of the date, unless its plan date is past or they are there already."""
         settings, build = warehouse.settings, warehouse.build()

@@ -12,6 +12,7 @@ from orchestration.landing.load import load_landing
 from orchestration.landing.schema import create_raw_schema, layout
 from orchestration.ownership import OWNERS
 from orchestration.policy import check_policy
+from orchestration.report.recording import recorded
 from orchestration.resources import WRITER_POOL, Warehouse, log
 from orchestration.settings import SAMPLE_MARK, load_settings
 from orchestration.warehouse import prepare
@@ -52,6 +53,7 @@ def _spec(name: str, description: str) -> dg.AssetSpec:
         *(_spec(name, description) for name, description in LEDGERS.items()),
     ],
 )
+@recorded("load", rows="rows_read")
 def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
     """Load every new landing file, each in one transaction; files already loaded are skipped."""
     settings = warehouse.settings

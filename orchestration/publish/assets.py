@@ -7,6 +7,8 @@ import dagster as dg
 from orchestration.ownership import OWNERS
 from orchestration.publish.overview import overview
 from orchestration.publish.publish import publish
+from orchestration.report.pipeline_runs import finished
+from orchestration.report.recording import recorded
 from orchestration.resources import WRITER_POOL, Warehouse, log
 from orchestration.warehouse.build_state import MARTS
 
@@ -31,6 +33,7 @@ def published_file_of(
         description="warehouse/barometer.duckdb: a checked copy of the build, put in place in one step. "
         "Readers never wait. A backfill leaves it as it is.",
     )
+    @recorded("publish")
     def barometer_duckdb(warehouse: Warehouse) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
         settings, build = warehouse.settings, warehouse.build()
         if build.is_backfill:
@@ -47,6 +50,7 @@ def published_file_of(
             settings.policy["max_address_like_share"],
             settings.policy["user_id_is_address"],
             settings.hash_key,
+            runs=finished(settings.activation_file),
         )
         log.info("%s %s", "Already published:" if published.is_same else "Published", settings.published_file)
         if published.is_same:
@@ -64,6 +68,7 @@ def published_file_of(
                 "path": dg.MetadataValue.path(str(settings.published_file)),
                 "as_of": str(settings.as_of),
                 "megabytes": round(settings.published_file.stat().st_size / 1e6, 1),
+                "dagster/row_count": sum(published.rows.values()),
                 **overview(settings.published_file),
                 "rows": dg.MetadataValue.table(rows),
             }

@@ -7,20 +7,25 @@ import hmac
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from orchestration.errors import BarometerError
 from orchestration.landing.quoting import literal
+from orchestration.report import pipeline_runs
 from orchestration.settings import Settings
 from orchestration.warehouse import build_state
 from orchestration.warehouse.build_state import MARTS
 from orchestration.warehouse.files import fsync, open_duckdb, remove_duckdb
 
 _PUBLISHED_SCHEMAS = (MARTS, "history")
+#: The record of runs: of the moment of publishing, so that it has the load and the build of the same run.
+_RUNS = (MARTS, "pipeline_runs")
 _LOOKS_LIKE_ADDRESS = r"(@|^\+[0-9]{8,15}$)"
 
 
@@ -57,9 +62,11 @@ def publish(
     user_id_is_address: str,
     hash_key: str | None,
     is_older_allowed: bool = False,
+    runs: Sequence[tuple[Any, ...]] = (),
 ) -> Published:
     """Copy the build beside the published file, make it readable by itself, check it, and rename it into place.
 
+    ``runs`` takes the place of the record of runs, which the build has from before dbt began.
     Raises BarometerError, and leaves the published file as it was, where the build is older than what is published
     (unless allowed), where user_ids look like addresses, or where the copy is not what the build is.
     """
@@ -68,6 +75,8 @@ def publish(
         if fingerprint is None:
             raise BarometerError("The build is not whole, so it can't be published.", "Run the pipeline again.")
         wanted = _contents(con)
+        if _RUNS in wanted:
+            wanted[_RUNS] = replace(wanted[_RUNS], rows=len(runs))
         views = _views(con)
         share = _address_like_share(con)
         con.execute("checkpoint")
@@ -88,6 +97,8 @@ def publish(
         remove_duckdb(hashed)
         shutil.copyfile(build_file, temporary)
         _make_fit(temporary, hashed, views, user_id_is_address, hash_key)
+        if _RUNS in wanted:
+            _write_runs(temporary, runs)
         _check(temporary, wanted, as_of)
         fsync(temporary)
         temporary.replace(published_file)
@@ -96,6 +107,16 @@ def publish(
         remove_duckdb(hashed)
     fsync(published_file.parent)
     return Published(_rows(wanted), is_same=False)
+
+
+def _write_runs(file: Path, runs: Sequence[tuple[Any, ...]]) -> None:
+    """Put the record of runs as it is now in the place of what a file has."""
+    table = ".".join(_RUNS)
+    with duckdb.connect(str(file)) as con:
+        con.execute("begin")
+        con.execute(f"delete from {table}")
+        con.execute(pipeline_runs.insert_sql(table), pipeline_runs.as_lists(runs))
+        con.execute("commit")
 
 
 def seal(build_file: Path, settings: Settings) -> None:

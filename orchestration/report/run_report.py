@@ -32,6 +32,8 @@ class Check:
     #: Whether the build was the same, so that it was not run.
     is_skipped: bool
     detail: str
+    #: How many rows it found that should not be.
+    rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def report_of(events: Iterable[dg.EventLogEntry]) -> RunReport:
                     evaluation.severity == dg.AssetCheckSeverity.WARN,
                     "skipped" in values,
                     _detail(values),
+                    int(values.get("dagster_dbt/failed_row_count") or values.get("rows") or 0),
                 )
             )
         elif event.is_step_success and event.step_key is not None:
@@ -100,7 +103,7 @@ def report_of(events: Iterable[dg.EventLogEntry]) -> RunReport:
 def _detail(values: Mapping[str, Any]) -> str:
     """Return what a check says of what it found."""
     rows = values.get("dagster_dbt/failed_row_count")
-    return str(values.get("what_to_do") or ("" if rows is None else _count(rows, "row")))
+    return str(values.get("what_to_do") or values.get("found") or ("" if rows is None else _count(rows, "row")))
 
 
 def _count(number: int, what: str) -> str:

@@ -19,6 +19,7 @@ from orchestration.errors import BarometerError
 from orchestration.landing.assets import LEDGERS
 from orchestration.landing.contract import DATASETS
 from orchestration.ownership import OWNERS
+from orchestration.report.recording import recorded
 from orchestration.resources import WRITER_POOL, Warehouse, log
 from orchestration.settings import Settings
 from orchestration.warehouse import build_state, prepare, project
@@ -63,6 +64,7 @@ CONTROL_TABLES = [
         "run_context": "The one row that says which date the run asks about; models read no clock.",
         "watermarks": "The last load that each incremental model holds.",
         "planned_contacts": "What plan lists carried, from the files of planned_contacts/.",
+        "pipeline_runs": "What the stages of each run took and came to, from warehouse/activation.sqlite.",
     }.items()
 ]
 
@@ -147,6 +149,7 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
         exclude="resource_type:unit_test",
         pool=WRITER_POOL,
     )
+    @recorded("build")
     def dbt_models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[Any]:
         """Build seeds, models and data tests, unless the file holds the same build already."""
         settings, build, selected = warehouse.settings, warehouse.build(), context.selected_asset_keys

@@ -137,11 +137,13 @@ def begin(settings: Settings, build: Build, built_at: datetime) -> None:
         with open_duckdb(settings.scratch_file) as con:
             prepare.create_control_schema(con)
             prepare.write_run_context(con, context, loaded)
+            prepare.write_pipeline_runs(con, settings.activation_file)
     else:
         with open_duckdb(settings.working_file) as con:
             planned.load_planned(con, settings.planned_contacts)
             build_state.store_fingerprint(con, None, build_state.ADDRESSES)
             prepare.write_run_context(con, context)
+            prepare.write_pipeline_runs(con, settings.activation_file)
     with open_duckdb(build.dbt_file) as con:
         # the history has a column for every family before dbt makes views of it; a backfill's own file has no history
         build_state.create_history_schema(con, None if build.is_backfill else published_families())

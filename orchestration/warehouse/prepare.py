@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import duckdb
 
 from orchestration.errors import BarometerError
+from orchestration.report import pipeline_runs
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ def create_control_schema(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("create table if not exists control.facts(name varchar, value varchar)")
     con.execute("create table if not exists control.build_state(fingerprint varchar)")
     con.execute("create table if not exists control.upstream_state(fingerprint varchar)")
+    columns = ", ".join(f"{name} {type_}" for name, type_ in pipeline_runs.COLUMNS.items())
+    con.execute(f"create table if not exists control.pipeline_runs({columns})")
 
 
 def check_facts(con: duckdb.DuckDBPyConnection, facts: Mapping[str, str]) -> None:
@@ -71,6 +75,15 @@ def write_run_context(con: duckdb.DuckDBPyConnection, context: RunContext, loade
             last_load_id(con) if loaded is None else loaded,
         ],
     )
+    con.execute("commit")
+
+
+def write_pipeline_runs(con: duckdb.DuckDBPyConnection, activation_file: Path) -> None:
+    """Replace the rows of control.pipeline_runs by the record of the stages that have ended, in one transaction."""
+    con.execute("begin")
+    con.execute("delete from control.pipeline_runs")
+    rows = pipeline_runs.as_lists(pipeline_runs.finished(activation_file))
+    con.execute(pipeline_runs.insert_sql("control.pipeline_runs"), rows)
     con.execute("commit")
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, sync_playwright
 
 from orchestration.settings import ROOT
 from tests.browser.conftest import Ui, chromium, start, stop, window
-from tests.browser.pages import launch, open_asset, wait_for_run
+from tests.browser.pages import CHECK, launch, open_asset, wait_for_run
 
 #: Neutral, since it can be read in the pictures.
 FOLDER = Path("/tmp/barometer")
@@ -61,7 +61,7 @@ def take(context: BrowserContext, ui: Ui, out: Path) -> None:
     shoot("report")
     ui.deliver_a_truncated_file()
     assert wait_for_run(context, ui, launch(context, ui)) == "Failure"
-    open_asset(page, ui, "published/barometer_duckdb", "checks")
+    open_asset(page, ui, "published/barometer_duckdb", f"checks&checkDetail={CHECK}")
     shoot("failing-check")
 
 

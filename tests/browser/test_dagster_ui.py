@@ -108,15 +108,17 @@ def test_schedule_and_sensor_are_there_and_off(page: Page, ui: Ui) -> None:
     page.goto(f"{ui.address}/automation")
     for name in ("every_night", "new_landing_files"):
         expect(page.get_by_role("link", name=name)).to_be_visible()
+    # what tells of runs is on: it does nothing without a webhook
+    expect(page.get_by_role("link", name="alerts")).to_be_visible()
     switches = page.locator("input[type=checkbox]:checked")
-    expect(switches).to_have_count(0)
+    expect(switches).to_have_count(1)
 
 
 def test_a_check_that_fails_stands_at_its_asset(page: Page, ui: Ui, second_run: str) -> None:
     from playwright.sync_api import expect
 
     assert second_run == "Failure"
-    open_asset(page, ui, "published/barometer_duckdb", "checks")
+    open_asset(page, ui, "published/barometer_duckdb", f"checks&checkDetail={CHECK}")
     body = page.locator("body")
     expect(body).to_contain_text(CHECK)
     expect(body).to_contain_text("acknowledged_rejects.csv")

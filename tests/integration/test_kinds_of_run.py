@@ -21,6 +21,7 @@ import pytest
 
 from orchestration.command_line import SAMPLE, prepare_dagster_home
 from orchestration.report.assets import RUN_REPORT
+from orchestration.report.pipeline_runs import finished
 from orchestration.settings import Settings, settings_from_environment
 from orchestration.warehouse.build import BACKFILL, INTRADAY, NIGHTLY
 from orchestration.warehouse.project import ensure_manifest
@@ -83,12 +84,12 @@ def digest(path: Path) -> str:
 
 
 def rows_of(file: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """The rows of every mart, without the clocks of the machine."""
+    """The rows of every mart, without the clocks of the machine and the record of runs."""
     with duckdb.connect(str(file), read_only=True) as con:
         columns: dict[str, list[str]] = {}
         for table, column in con.execute(
             "select table_name, column_name from duckdb_columns() where schema_name = 'marts' "
-            "and database_name = current_database() order by table_name, column_index"
+            "and database_name = current_database() and table_name <> 'pipeline_runs' order by table_name, column_index"
         ).fetchall():
             columns.setdefault(table, []).extend([] if column in CLOCKS else [f'"{column}"'])
         return {
@@ -368,3 +369,28 @@ def test_a_failing_check_stands_at_its_asset_and_in_the_report(story: Story) -> 
     listed = {record.data["check"]: record.data for record in done.report["needs_attention"].records}
     assert (listed[CHECK]["asset"], listed[CHECK]["outcome"]) == ("published/barometer_duckdb", "failed")
     assert "acknowledged_rejects.csv" in str(listed[CHECK]["detail"])
+
+
+def test_every_stage_of_every_run_is_on_record(story: Story) -> None:
+    found = [(row[1], row[2], row[3], row[8]) for row in finished(story.settings.activation_file)]
+    assert found == [
+        (FIRST, "nightly", "load", "succeeded"),
+        (FIRST, "nightly", "build", "succeeded"),
+        (FIRST, "nightly", "publish", "succeeded"),
+        # its plan date is past
+        (FIRST, "nightly", "extract", "skipped"),
+        *((SECOND, "nightly", stage, "succeeded") for stage in ("load", "build", "publish", "extract")),
+        *((TODAY, "intraday", stage, "succeeded") for stage in ("load", "build", "publish")),
+        (FIRST, "backfill", "build", "succeeded"),
+        # a part of an older date
+        (FIRST, "backfill", "build", "failed"),
+        *((SECOND, "nightly", stage, "succeeded") for stage in ("load", "build")),
+        (FIRST, "backfill", "build", "succeeded"),
+        *((SECOND, "nightly", stage, "succeeded") for stage in ("load", "build", "publish")),
+    ]
+    with duckdb.connect(str(story.settings.published_file), read_only=True) as con:
+        published = con.execute(
+            "select as_of::varchar, kind, stage, outcome from marts.pipeline_runs order by started_at"
+        )
+        # all but the publishing that it was part of
+        assert published.fetchall() == found[:-1]

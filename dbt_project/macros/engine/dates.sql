@@ -37,6 +37,18 @@
 {% macro spark__days_between(earlier, later) -%} datediff({{ later }}, {{ earlier }}) {%- endmacro %}
 
 
+{% macro seconds_between(earlier, later) -%}
+    {#- Whole seconds from one time to another. -#}
+    {{ adapter.dispatch('seconds_between', 'barometer')(earlier, later) }}
+{%- endmacro %}
+
+{% macro duckdb__seconds_between(earlier, later) -%} date_diff('second', {{ earlier }}, {{ later }}) {%- endmacro %}
+
+{% macro spark__seconds_between(earlier, later) -%}
+    (unix_timestamp({{ later }}) - unix_timestamp({{ earlier }}))
+{%- endmacro %}
+
+
 {% macro last_day_of_previous_month(date) -%}
     {{ adapter.dispatch('last_day_of_previous_month', 'barometer')(date) }}
 {%- endmacro %}

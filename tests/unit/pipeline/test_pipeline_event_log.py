@@ -55,6 +55,15 @@ def test_dagsters_own_class_reads_the_same(instance: dg.DagsterInstance, home: P
     assert {e.run_id for e in instance.fetch_materializations(key, limit=9).records} == set(runs)
 
 
+def test_of_a_run_that_is_deleted_nothing_stays_and_of_others_all(instance: dg.DagsterInstance, home: Path) -> None:
+    gone, kept = (dg.materialize([counted], instance=instance).run_id for _ in range(2))
+    instance.delete_run(gone)
+    files = {path.stem for path in (home / "history" / "runs").glob("*.db*")}
+    assert files == {kept, "index"}
+    assert instance.all_logs(kept)
+    assert {e.run_id for e in instance.fetch_materializations(dg.AssetKey("counted"), limit=9).records} == {kept}
+
+
 def test_few_files_stay_open(home: Path) -> None:
     storage = OpenSqliteEventLogStorage(str(home))
     for number in range(3 * _MOST_OPEN):
