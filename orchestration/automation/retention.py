@@ -20,6 +20,7 @@ from orchestration.report import pipeline_runs
 from orchestration.settings import Settings
 from orchestration.warehouse.build import INTRADAY
 from orchestration.warehouse.files import open_duckdb, remove_duckdb
+from orchestration.warehouse.forget import delete_run, remove_files_of_run
 
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _BATCH = 500
@@ -75,12 +76,11 @@ def remove_what_is_old(settings: Settings, instance: dg.DagsterInstance, run_id:
     try:
         gone = old_runs(_finished_runs(instance, now, min(days, intraday_days), run_id), now, days, intraday_days)
         for old in gone:
-            instance.delete_run(old)
-            _remove_files_of_run(settings, old)
+            delete_run(settings, instance, old)
         remove("runs", len(gone))
         lost = _logs_of_nobody(settings, instance, now, days)
         for old in lost:
-            _remove_files_of_run(settings, old)
+            remove_files_of_run(settings, old)
         logs = old_files(_files(settings.logs, "*.log"), now, days)
         targets = old_files(
             [file for name in ("dbt", "dbt_backfill") for file in _files(settings.warehouse / name, "**/*")], now, days
@@ -123,14 +123,6 @@ def _finished_runs(instance: dg.DagsterInstance, now: datetime, days: int, own: 
         for record in records
         if record.dagster_run.run_id != own
     ]
-
-
-def _remove_files_of_run(settings: Settings, run_id: str) -> None:
-    """Remove what Dagster leaves of a run that it has deleted, and what dbt said in it."""
-    for path in (settings.dagster_home / "history" / "runs").glob(f"{run_id}.db*"):
-        path.unlink()
-    shutil.rmtree(settings.dagster_home / "storage" / run_id, ignore_errors=True)
-    settings.dbt_log(run_id).unlink(missing_ok=True)
 
 
 def _logs_of_nobody(settings: Settings, instance: dg.DagsterInstance, now: datetime, days: int) -> list[str]:

@@ -188,7 +188,7 @@ def _forget_records(con: duckdb.DuckDBPyConnection, settings: Settings, instance
     ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
     explained = [run.run_id for run in instance.get_runs(dg.RunsFilter(job_name=_EXPLAIN, statuses=ended))]
     for run_id in explained:
-        delete_run(instance, settings.dagster_home, run_id)
+        delete_run(settings, instance, run_id)
     if explained:
         _vacuum(settings.dagster_home.glob("history/**/*.db"))
     logs = [*settings.logs.glob("*"), *settings.dagster_home.glob("storage/**/compute_logs/*")]
@@ -198,12 +198,18 @@ def _forget_records(con: duckdb.DuckDBPyConnection, settings: Settings, instance
     return len(explained) + len(named)
 
 
-def delete_run(instance: dg.DagsterInstance, home: Path, run_id: str) -> None:
-    """Delete a Dagster run with the files that Dagster leaves of it."""
+def delete_run(settings: Settings, instance: dg.DagsterInstance, run_id: str) -> None:
+    """Delete a Dagster run with the files that are left of it."""
     instance.delete_run(run_id)
-    for path in (home / "history" / "runs").glob(f"{run_id}.db*"):
+    remove_files_of_run(settings, run_id)
+
+
+def remove_files_of_run(settings: Settings, run_id: str) -> None:
+    """Remove what Dagster leaves of a run that it has deleted, and what dbt said in it."""
+    for path in (settings.dagster_home / "history" / "runs").glob(f"{run_id}.db*"):
         path.unlink()
-    shutil.rmtree(home / "storage" / run_id, ignore_errors=True)
+    shutil.rmtree(settings.dagster_home / "storage" / run_id, ignore_errors=True)
+    settings.dbt_log(run_id).unlink(missing_ok=True)
 
 
 def _vacuum(files: Iterable[Path]) -> None:
