@@ -279,14 +279,27 @@ def _may_hang(load_id: str, kind: str, since: int) -> str:
 
 def _drop_events_of_devices(con: duckdb.DuckDBPyConnection, load_id: int, since: int) -> None:
     """Drop events without a user whose anonymous_id is linked to one erased user and to nobody else."""
+    returned = "user_id in (select user_id from raw.returned_users)"
     con.execute(
         f"""create or replace temp table landing_devices as
-        select anonymous_id, {hashed("anonymous_id")} as hashed from (
+        with devices as (
             select anonymous_id from raw.events
             where anonymous_id is not null and {_may_hang("load_id", "anonymous", since)}
             union
-            select anonymous_id from raw.identities where load_id > {since})"""
+            select anonymous_id from raw.identities where load_id > {since}
+        ),
+        hashes as (select anonymous_id, {hashed("anonymous_id")} as hashed from devices)
+        -- those that an erased user ever had
+        select * from hashes where hashed in (select id from raw.erased_ids where kind = 'anonymous')
+        union
+        select * from hashes where anonymous_id in (
+            select anonymous_id from raw.identities where {returned}
+            union all
+            select anonymous_id from raw.events where anonymous_id is not null and {returned})"""
     )
+    if not con.execute("select 1 from temp.landing_devices limit 1").fetchone():
+        con.execute("drop table temp.landing_devices")
+        return
     con.execute(
         f"""create or replace temp table landing_linked as
         with links as (
