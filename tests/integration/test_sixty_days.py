@@ -104,7 +104,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
                 rows(world.con, f"build.history.{table}", columns),
             )
     world.close()
-    seconds = [float(text) for text in re.findall(r"built in ([\d.]+) s", told.output)]
+    seconds = [float(text) for text in re.findall(r"\): built in ([\d.]+) s", told.output)]
     print(
         f"{len(seconds)} dates, {sum(seconds) / max(len(seconds), 1):.1f} s a date (least {min(seconds)}, most "
         f"{max(seconds)}); {told.compared:,} rows compared, {sum(told.differences.values())} differ"
