@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from orchestration.automation.backfill import build_range, wanted_dates
 from orchestration.command_line import SAMPLE, prepare_dagster_home
 from orchestration.errors import BarometerError
 from orchestration.report.assets import RUN_REPORT
-from orchestration.settings import Settings, settings_from_environment
+from orchestration.settings import ROOT, Settings, settings_from_environment
 from orchestration.warehouse.build import BACKFILL, INTRADAY, NIGHTLY
 from orchestration.warehouse.project import ensure_manifest, mart_descriptions, read_manifest
 from tests.personal_data import bytes_found, personal_values, words_of
@@ -551,6 +552,22 @@ def test_sqlalchemy_sees_what_every_table_and_column_is(story: Story) -> None:
         )
         assert con.execute(uncommented).fetchall() == []
     engine.dispose()
+
+
+def test_the_queries_of_the_docs_can_be_asked(story: Story) -> None:
+    with duckdb.connect(str(story.settings.published_file), read_only=True) as con:
+        for page in ("docs/BI.md", "README.md"):
+            queries = re.findall(r"```sql\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+            assert len(queries) > 5, page
+            for query in (part for text in queries for part in con.extract_statements(text)):
+                con.execute(query)
+
+
+def test_every_table_is_in_the_docs(story: Story) -> None:
+    for page in ("docs/BI.md", "README.md"):
+        rows = re.findall(r"^\| (`.*?) \|", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+        named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+        assert mart_descriptions(read_manifest()).keys() <= named, page
 
 
 def test_no_personal_data_is_published(story: Story) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -307,3 +309,51 @@ def test_a_backfill_holds_no_address_either(warehouse: Warehouse) -> None:
     seal(warehouse.build_file, settings_for(warehouse, "hash", "secret"), DESCRIPTIONS)
     assert MARKER.encode() not in warehouse.build_file.read_bytes()
     assert len(warehouse.read("select distinct user_id from marts.user_segments", warehouse.build_file)) == 2
+
+
+#: Another process, which says what it sees before the next build is published, while it keeps its connection, and then.
+READERS = {
+    "duckdb": """
+import duckdb, sys
+con = duckdb.connect(sys.argv[1], read_only=True)
+query = "select string_agg(user_id, ' ' order by user_id) from marts.user_segments"
+see = lambda: print(con.sql(query).fetchall(), flush=True)
+see(); sys.stdin.readline(); see()
+con.close()
+con = duckdb.connect(sys.argv[1], read_only=True)
+see()
+""",
+    "sqlalchemy": """
+import sqlalchemy, sys
+engine = sqlalchemy.create_engine(f"duckdb:///{sys.argv[1]}?access_mode=read_only&duckdb_sqlalchemy_pool=null")
+query = sqlalchemy.text("select string_agg(user_id, ' ' order by user_id) from marts.user_segments")
+see = lambda con: print([tuple(row) for row in con.execute(query)], flush=True)
+with engine.connect() as con:
+    see(con); sys.stdin.readline(); see(con)
+with engine.connect() as con:
+    see(con)
+""",
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_another_process_reads_on_and_sees_the_new_build_when_it_connects_again(
+    warehouse: Warehouse, reader: str
+) -> None:
+    """As docs/BI.md says."""
+    warehouse.build(["old"], fingerprint="old")
+    warehouse.publish()
+    with subprocess.Popen(
+        [sys.executable, "-c", READERS[reader], str(warehouse.published_file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        assert process.stdout.readline() == "[('old old',)]\n"
+        warehouse.build(["new"], fingerprint="new")
+        assert not warehouse.publish().is_same
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert [process.stdout.readline() for _ in range(2)] == ["[('old old',)]\n", "[('new new',)]\n"]
+    assert process.returncode == 0
