@@ -47,9 +47,11 @@ def wanted_dates(settings: Settings, first: date, last: date) -> list[Wanted]:
     old dates are built, are not current.
     """
     dates = dates_between(first, last)
-    with open_duckdb(settings.build_file) as con:
-        build_state.create_history_schema(con)
-        finals = build_state.final_dates(con)
+    finals: set[date] = set()
+    if settings.build_file.exists():
+        with open_duckdb(settings.build_file) as con:
+            build_state.create_history_schema(con)
+            finals = build_state.final_dates(con)
     _refuse_dates_of_today(dates, finals)
     found = [_wanted(replace(settings, as_of=day), finals) for day in dates]
     to_build = next((each.as_of for each in found if not each.is_same), None)

@@ -14,7 +14,7 @@ from dagster._core.test_utils import create_run_for_test
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from orchestration.automation.backfill import CHANGED, NEW, SAME, Wanted, build_range, dates_between
+from orchestration.automation.backfill import CHANGED, NEW, SAME, Wanted, build_range, dates_between, wanted_dates
 from orchestration.command_line import prepare_dagster_home
 from orchestration.errors import BarometerError
 from orchestration.settings import Settings
@@ -32,6 +32,13 @@ def test_a_range_has_both_its_ends() -> None:
     assert dates_between(FIRST, FIRST) == [FIRST]
     with pytest.raises(BarometerError, match="ends before it begins"):
         dates_between(FIRST, date(2026, 5, 31))
+
+
+def test_nothing_is_older_where_nothing_is_built(tmp_path: Path) -> None:
+    with pytest.raises(BarometerError, match="Nothing is built yet") as error:
+        wanted_dates(Settings(tmp_path, tmp_path / "data", FIRST, FIRST), FIRST, FIRST)
+    assert "make run" in error.value.hint
+    assert not (tmp_path / "data").exists()
 
 
 def test_what_is_the_same_is_skipped_and_said() -> None:
