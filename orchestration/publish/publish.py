@@ -94,6 +94,8 @@ def publish(
         _make_fit(temporary, hashed, views, user_id_is_address, hash_key, descriptions)
         _check(temporary, wanted, as_of)
         fsync(temporary)
+        # what a tool that did not open it read-only has left beside the old file would be read as part of the new one
+        published_file.with_name(f"{published_file.name}.wal").unlink(missing_ok=True)
         temporary.replace(published_file)
     finally:
         remove_duckdb(temporary)

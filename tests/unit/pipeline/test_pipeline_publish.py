@@ -311,6 +311,21 @@ def test_a_backfill_holds_no_address_either(warehouse: Warehouse) -> None:
     assert len(warehouse.read("select distinct user_id from marts.user_segments", warehouse.build_file)) == 2
 
 
+def test_what_a_tool_wrote_beside_the_file_is_no_part_of_the_next_build(warehouse: Warehouse) -> None:
+    """A tool that opens the file to write, and is killed, leaves a log that DuckDB would read into the next build."""
+    warehouse.build(["old"], fingerprint="old")
+    warehouse.publish()
+    log = warehouse.published_file.with_name(f"{warehouse.published_file.name}.wal")
+    with duckdb.connect(str(warehouse.published_file)) as con:
+        con.execute("insert into marts.fct_contacts values ('m-tool', 'tool')")
+        left = log.read_bytes()
+    log.write_bytes(left)
+    warehouse.build(["new"], fingerprint="new")
+    warehouse.publish()
+    assert warehouse.read("select user_id from marts.fct_contacts") == [("new",)]
+    assert warehouse.files() == {"build.duckdb", "barometer.duckdb"}
+
+
 #: Another process, which says what it sees before the next build is published, while it keeps its connection, and then.
 READERS = {
     "duckdb": """
