@@ -142,7 +142,7 @@ def tables_of(file: Path, left_out: Collection[str] = CLOCKS) -> dict[str, tuple
             "select schema_name, table_name, list(column_name order by column_name) from duckdb_columns() "
             "where database_name = current_database() and not internal group by all"
         ).fetchall():
-            names = ", ".join(f'"{column}"' for column in columns if column not in left_out)
+            names = ", ".join(f'"{column}"' for column in columns if column not in left_out) or "null"
             found[f"{file.stem}.{schema}.{table}"] = con.execute(
                 f'select count(*), coalesce(sum(hash(t)), 0) from (select {names} from "{schema}"."{table}") as t'
             ).fetchall()[0]
