@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run explain erase-landing dev parse test soak bench lint lock clean
+.PHONY: help run backfill explain erase-landing dev parse test soak bench lint lock clean
 
 help: ## show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -20,6 +20,9 @@ help: ## show the commands
 
 run: .venv/run.installed ## load what has landed (the sample unless BAROMETER_LANDING is set), build, publish, extract
 	@$(BIN)/python -m orchestration run $(ARGS)
+
+backfill: .venv/run.installed ## build older dates, a file each: FROM=2026-05-01 [TO=2026-06-29] [ARGS=--dry-run]
+	@$(BIN)/python -m orchestration backfill --from "$(FROM)" $(if $(TO),--to "$(TO)") $(ARGS)
 
 # USER is also a variable of every shell: only that of the command line counts, as it was written
 explain: export EXPLAIN_USER := $(if $(filter command,$(origin USER)),$(value USER))

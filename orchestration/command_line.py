@@ -15,10 +15,12 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestration.automation.backfill import build_range, wanted_dates
 from orchestration.errors import BarometerError
 from orchestration.policy import check_policy, policy_warnings
 from orchestration.settings import ALERT_WEBHOOK, ROOT, SAMPLE_MARK, Settings, settings_from_environment
 from orchestration.warehouse.build import kind_of_run
+from orchestration.warehouse.lock import LOCK_WAIT_SECONDS, warehouse_lock
 from orchestration.warehouse.project import ensure_manifest
 
 if TYPE_CHECKING:
@@ -70,6 +72,13 @@ def _parser() -> argparse.ArgumentParser:
         help="the date to build (default: yesterday)",
     )
     run.set_defaults(command=_run)
+    backfill = commands.add_parser(
+        "backfill", parents=[common], help="build older dates, each into a file of its own; what is current stays"
+    )
+    backfill.add_argument("--from", dest="first", metavar="DATE", type=_date, required=True, help="the first date")
+    backfill.add_argument("--to", dest="last", metavar="DATE", type=_date, help="the last date (default: the first)")
+    backfill.add_argument("--dry-run", action="store_true", help="only say which dates would be built, and why")
+    backfill.set_defaults(command=_backfill)
     parse = commands.add_parser(
         "parse", parents=[common], help="check the policy and parse the dbt project for Dagster"
     )
@@ -111,6 +120,12 @@ def _show_progress() -> None:
     _log.addHandler(handler)
     _log.setLevel(logging.INFO)
     _log.propagate = False
+
+
+def _hide_what_stages_report() -> None:
+    """Print only what this command says itself, and that it waits for the lock."""
+    for handler in _log.handlers:
+        handler.addFilter(lambda record: record.module in ("backfill", "command_line", "lock"))
 
 
 def _use_sample_unless_told() -> None:
@@ -155,25 +170,22 @@ def _run(options: argparse.Namespace) -> None:
     try:
         _check_policy()
         settings = settings_from_environment()
-        job = _nightly_job(settings)
+        settings.require_landing()
+        kind_of_run(settings.as_of, settings.today, set())
+        prepare_dagster_home(settings)
+        _log.info("Barometer as of %s, into %s", settings.as_of, settings.data)
+        definitions = _definitions(settings)
         import dagster as dg
 
         from orchestration.automation.alerts import tell_ended_runs
         from orchestration.publish.assets import PUBLISHED
-        from orchestration.resources import PID_TAG, RUN_TAG
         from orchestration.summary import print_summary
+        from orchestration.warehouse.build import NIGHTLY
 
-        run_id = str(uuid.uuid4())
+        job = definitions.resolve_job_def(NIGHTLY)
         with dg.DagsterInstance.get() as instance:
             seconds = {"start": time.perf_counter() - started}
-            result = job.execute_in_process(
-                instance=instance,
-                partition_key=settings.as_of.isoformat(),
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                run_id=run_id,
-                tags={RUN_TAG: run_id, PID_TAG: str(os.getpid())},
-                raise_on_error=options.debug,
-            )
+            result = _execute(job, instance, settings.as_of, options.debug)
             _say(tell_ended_runs(settings, instance, is_last_resort=True))
     except Exception as error:
         _tell_of_no_run(error)
@@ -186,22 +198,16 @@ def _run(options: argparse.Namespace) -> None:
         raise _error_of(result)
 
 
-def _nightly_job(settings: Settings) -> dg.JobDefinition:
-    """Look at what a run needs, and return its job."""
-    settings.require_landing()
-    kind_of_run(settings.as_of, settings.today, set())
-    prepare_dagster_home(settings)
-    _log.info("Barometer as of %s, into %s", settings.as_of, settings.data)
+def _definitions(settings: Settings) -> dg.Definitions:
+    """Return what Dagster finds in the project, parsed if it has changed."""
     # dbt parses in a child while this process imports Dagster
     parsing = ThreadPoolExecutor(max_workers=1).submit(ensure_manifest, settings)
     import dagster_dbt  # noqa: F401
 
-    from orchestration.warehouse.build import NIGHTLY
-
     parsing.result()
     from orchestration.definitions import defs
 
-    return defs().resolve_job_def(NIGHTLY)
+    return defs()
 
 
 def _tell_of_no_run(error: Exception) -> None:
@@ -215,6 +221,60 @@ def _tell_of_no_run(error: Exception) -> None:
 def _say(lines: Sequence[str]) -> None:
     for line in lines:
         _log.info(line)
+
+
+def _execute(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, as_of: date, is_debug: bool
+) -> dg.ExecuteInProcessResult:
+    """Run a job for a date in this process; ``is_debug``: an error is raised as it is."""
+    from orchestration.resources import PID_TAG, RUN_TAG
+
+    run_id = str(uuid.uuid4())
+    return job.execute_in_process(
+        instance=instance,
+        partition_key=as_of.isoformat(),
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_id=run_id,
+        tags={RUN_TAG: run_id, PID_TAG: str(os.getpid())},
+        raise_on_error=is_debug,
+    )
+
+
+def _backfill(options: argparse.Namespace) -> None:
+    _use_sample_unless_told()
+    first, last = options.first, options.last or options.first
+    # a date before the first partition is one where somebody asks for it
+    os.environ["BAROMETER_AS_OF"] = first.isoformat()
+    _check_policy()
+    settings = settings_from_environment()
+    with warehouse_lock(settings.warehouse, LOCK_WAIT_SECONDS, _log.info):
+        wanted = wanted_dates(settings, first, last)
+    if options.dry_run:
+        for each in wanted:
+            print(f"{each.as_of}  {each.why}")  # noqa: T201
+        print(f"{sum(not each.is_same for each in wanted)} of {len(wanted)} dates would be built")  # noqa: T201
+        return
+    if all(each.is_same for each in wanted):
+        build_range(wanted, lambda day: None, _log.info)
+        return
+    prepare_dagster_home(settings)
+    definitions = _definitions(settings)
+    import dagster as dg
+
+    from orchestration.warehouse.build import BACKFILL
+
+    job = definitions.resolve_job_def(BACKFILL)
+    if not options.debug:
+        _hide_what_stages_report()
+    with dg.DagsterInstance.get() as instance:
+
+        def build(day: date) -> None:
+            result = _execute(job, instance, day, options.debug)
+            if not result.success:
+                raise _error_of(result)
+
+        build_range(wanted, build, _log.info)
+    _log.info("%s has a file for each date; what was published stays", settings.backfills)
 
 
 def _error_of(result: dg.ExecuteInProcessResult) -> BarometerError:

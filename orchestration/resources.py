@@ -18,7 +18,7 @@ from orchestration.policy import check_policy
 from orchestration.report.pipeline_runs import close_killed
 from orchestration.settings import Settings, settings_from_environment
 from orchestration.warehouse.build import BACKFILL, INTRADAY, NIGHTLY, Build, build_of, clear_half_made, kind_of
-from orchestration.warehouse.lock import warehouse_lock
+from orchestration.warehouse.lock import LOCK_WAIT_SECONDS, warehouse_lock
 
 #: What people read while a run goes on, on the command line and in the run's log in the UI.
 log = logging.getLogger("barometer")
@@ -41,7 +41,7 @@ class Warehouse(dg.ConfigurableResource):
     A run with a partition is of that date. Needs an in-process executor, where a resource lives as long as its run.
     """
 
-    lock_wait_seconds: float = 1800
+    lock_wait_seconds: float = LOCK_WAIT_SECONDS
     _settings: Settings = PrivateAttr()
     _lock: int = PrivateAttr()
     _kind: str = PrivateAttr()

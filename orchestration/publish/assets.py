@@ -11,6 +11,7 @@ from orchestration.report.pipeline_runs import finished
 from orchestration.report.recording import recorded
 from orchestration.resources import WRITER_POOL, Warehouse, log
 from orchestration.warehouse.build_state import MARTS
+from orchestration.warehouse.project import mart_descriptions, read_manifest
 
 PUBLISHED = dg.AssetKey(["published", "barometer_duckdb"])
 
@@ -50,6 +51,7 @@ def published_file_of(
             settings.policy["max_address_like_share"],
             settings.policy["user_id_is_address"],
             settings.hash_key,
+            mart_descriptions(read_manifest()),
             runs=finished(settings.activation_file),
         )
         log.info("%s %s", "Already published:" if published.is_same else "Published", settings.published_file)

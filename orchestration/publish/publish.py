@@ -7,7 +7,7 @@ import hmac
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -16,12 +16,13 @@ from typing import Any
 import duckdb
 
 from orchestration.errors import BarometerError
-from orchestration.landing.quoting import literal
+from orchestration.landing.quoting import identifier, literal
 from orchestration.report import pipeline_runs
 from orchestration.settings import Settings
 from orchestration.warehouse import build_state
 from orchestration.warehouse.build_state import MARTS
 from orchestration.warehouse.files import fsync, open_duckdb, remove_duckdb
+from orchestration.warehouse.project import Described
 
 _PUBLISHED_SCHEMAS = (MARTS, "history")
 #: The record of runs: of the moment of publishing, so that it has the load and the build of the same run.
@@ -61,14 +62,16 @@ def publish(
     max_address_like_share: float,
     user_id_is_address: str,
     hash_key: str | None,
+    descriptions: Mapping[str, Described],
     is_older_allowed: bool = False,
     runs: Sequence[tuple[Any, ...]] = (),
 ) -> Published:
     """Copy the build beside the published file, make it readable by itself, check it, and rename it into place.
 
-    ``runs`` takes the place of the record of runs, which the build has from before dbt began.
-    Raises BarometerError, and leaves the published file as it was, where the build is older than what is published
-    (unless allowed), where user_ids look like addresses, or where the copy is not what the build is.
+    ``descriptions`` of the marts are what readers see as comments; ``runs`` takes the place of the record of runs,
+    which the build has from before dbt began. Raises BarometerError, and leaves the published file as it was, where the
+    build is older than what is published (unless allowed), where user_ids look like addresses, or where the copy is not
+    what the build is.
     """
     with open_duckdb(build_file) as con:
         fingerprint = build_state.stored_fingerprint(con)
@@ -96,11 +99,13 @@ def publish(
         remove_duckdb(temporary)
         remove_duckdb(hashed)
         shutil.copyfile(build_file, temporary)
-        _make_fit(temporary, hashed, views, user_id_is_address, hash_key)
+        _make_fit(temporary, hashed, views, user_id_is_address, hash_key, descriptions)
         if _RUNS in wanted:
             _write_runs(temporary, runs)
         _check(temporary, wanted, as_of)
         fsync(temporary)
+        # what a tool that did not open it read-only has left beside the old file would be read as part of the new one
+        published_file.with_name(f"{published_file.name}.wal").unlink(missing_ok=True)
         temporary.replace(published_file)
     finally:
         remove_duckdb(temporary)
@@ -119,7 +124,7 @@ def _write_runs(file: Path, runs: Sequence[tuple[Any, ...]]) -> None:
         con.execute("commit")
 
 
-def seal(build_file: Path, settings: Settings) -> None:
+def seal(build_file: Path, settings: Settings, descriptions: Mapping[str, Described]) -> None:
     """Make a build that is not published fit to be opened by itself, in place: the rules of publishing hold for it too.
 
     Raises BarometerError where user_ids look like addresses.
@@ -131,7 +136,7 @@ def seal(build_file: Path, settings: Settings) -> None:
     hashed = build_file.with_name(f".{build_file.name}.hashed.tmp")
     try:
         remove_duckdb(hashed)
-        _make_fit(build_file, hashed, views, mode, settings.hash_key)
+        _make_fit(build_file, hashed, views, mode, settings.hash_key, descriptions)
     finally:
         remove_duckdb(hashed)
 
@@ -144,12 +149,20 @@ def refuse_addresses(build_file: Path, settings: Settings) -> None:
     _refuse_addresses(share, policy["max_address_like_share"], policy["user_id_is_address"], settings.hash_key)
 
 
-def _make_fit(file: Path, hashed: Path, views: dict[str, str], mode: str, hash_key: str | None) -> None:
+def _make_fit(
+    file: Path,
+    hashed: Path,
+    views: dict[str, str],
+    mode: str,
+    hash_key: str | None,
+    descriptions: Mapping[str, Described],
+) -> None:
     """Make a file readable by itself, with hashed user_ids if they are to be; ``hashed`` is where they are written."""
     _make_readable(file, views)
     if mode == "hash" and hash_key:
         _hash_user_ids(file, hashed, hash_key)
         hashed.replace(file)
+    _write_comments(file, descriptions)
 
 
 def _refuse_addresses(share: float, max_share: float, mode: str, hash_key: str | None) -> None:
@@ -263,6 +276,29 @@ def _make_readable(file: Path, views: dict[str, str]) -> None:
                 con.execute(f'drop schema "{schema}" cascade')
         for name, sql in views.items():
             con.execute(f'create view "{MARTS}"."{name}" as {sql}')
+
+
+def _write_comments(file: Path, descriptions: Mapping[str, Described]) -> None:
+    """Say of every mart and column what it is, where BI tools look for it."""
+    with duckdb.connect(str(file)) as con:
+        views = set(_views(con))
+        # an intraday build has plan tables of the night, which an upgrade since may describe otherwise
+        found = con.execute(
+            "select table_name, list(column_name) from duckdb_columns() "
+            "where schema_name = ? and database_name = current_database() group by all",
+            [MARTS],
+        ).fetchall()
+        statements = []
+        for table, columns in found:
+            if table in descriptions:
+                name, described = f"{MARTS}.{identifier(table)}", descriptions[table]
+                kind = "view" if table in views else "table"
+                statements.append(f"comment on {kind} {name} is {literal(described.text)}")
+                statements += [
+                    f"comment on column {name}.{identifier(column)} is {literal(described.columns[column])}"
+                    for column in sorted(described.columns.keys() & set(columns))
+                ]
+        con.execute("; ".join(["begin", *statements, "commit"]))
 
 
 def keyed_hash(user_id: str, hash_key: str) -> str:

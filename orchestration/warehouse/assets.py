@@ -33,6 +33,7 @@ from orchestration.warehouse.build import (
     finish_upstream,
     is_built,
     is_upstream_current,
+    stale_upstream,
 )
 from orchestration.warehouse.dbt import run_environment, start_dbt
 from orchestration.warehouse.files import open_duckdb
@@ -206,11 +207,7 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
             if build.is_backfill:
                 log.info("%s is built; the published file and the extracts stay as they are", build.file)
         elif build.is_backfill or not everything - unmade <= selected:
-            raise BarometerError(
-                f"{settings.as_of} can't be built by itself: staging and rollups don't hold all that is loaded, or not "
-                "as the project makes them now.",
-                "Run the job nightly for its own date first; older dates are built from what it leaves.",
-            )
+            raise stale_upstream(settings.as_of)
         else:
             begin(settings, build, clock.now())
             begin_upstream(settings, build, clock.now())
@@ -280,12 +277,13 @@ def _run_dbt(
     settings = warehouse.settings
     started = time.perf_counter()
     log.info("dbt: building %s (%s)", settings.as_of, warehouse.kind)
-    target = project.run_target(settings, is_backfill)
+    target, parsed = project.run_target(settings, is_backfill), project.project_fingerprint()
+    is_parsed = not is_backfill or project.is_parsed(target, parsed)
     manifest = project.read_manifest()
     invocation = DbtCliInvocation(
         process=start_dbt(
             ["build", "--exclude-resource-type", "unit_test", *selection],
-            run_environment(settings, target, is_backfill),
+            run_environment(settings, target, is_backfill, is_parsed),
             settings.warehouse,
             warehouse.lock,
         ),
@@ -324,6 +322,8 @@ def _run_dbt(
             "dbt failed; the published file stays as it was.\n" + "\n".join(_failures(log_file)),
             f"Every message is in {log_file}.",
         )
+    if not is_parsed:
+        project.keep_parsed(target, parsed)
     if done == 0:
         raise BarometerError("dbt found nothing to build.", f"What it said is in {log_file}.")
     log.info(

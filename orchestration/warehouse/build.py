@@ -120,6 +120,15 @@ def is_upstream_current(settings: Settings, build: Build) -> bool:
         return build_state.stored_fingerprint(con, build_state.UPSTREAM) == build.upstream
 
 
+def stale_upstream(as_of: date) -> BarometerError:
+    """Return the error of a date that can't be built by itself, since staging and rollups are not current."""
+    return BarometerError(
+        f"{as_of} can't be built by itself: staging and rollups don't hold all that is loaded, or not as the project "
+        "makes them now.",
+        "Run the job nightly for its own date first; older dates are built from what it leaves.",
+    )
+
+
 def begin(settings: Settings, build: Build, built_at: datetime) -> None:
     """Load planned contacts, write the date that models read, and say that what the build's file holds is not whole.
 
@@ -160,7 +169,7 @@ def finish(settings: Settings, build: Build) -> None:
         refuse_addresses(build.dbt_file, settings)
     _record(settings, build)
     if build.is_backfill:
-        seal(build.dbt_file, settings)
+        seal(build.dbt_file, settings, project.mart_descriptions(project.read_manifest()))
     with open_duckdb(build.dbt_file) as con:
         build_state.store_fingerprint(con, build.fingerprint)
         con.execute("checkpoint")

@@ -48,15 +48,15 @@ def dbt_environment(settings: Settings, target: Path, is_backfill: bool = False)
     }
 
 
-def run_environment(settings: Settings, target: Path, is_backfill: bool) -> dict[str, str]:
+def run_environment(settings: Settings, target: Path, is_backfill: bool, is_parsed: bool) -> dict[str, str]:
     """Return the environment of a run: nobody reads dbt's artifacts, its events say all.
 
-    The parsed project that a nightly run finds in ``target`` is of the files as they are, so they need not be compared.
+    ``is_parsed``: the parsed project in ``target`` is of the files as they are, so they need not be compared.
     """
     return {
         **dbt_environment(settings, target, is_backfill),
         "DBT_WRITE_JSON": "false",
-        "DBT_PARTIAL_PARSE_FILE_DIFF": "true" if is_backfill else "false",
+        "DBT_PARTIAL_PARSE_FILE_DIFF": "false" if is_parsed else "true",
     }
 
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from orchestration.errors import BarometerError
 
+#: How long a run waits for another one.
+LOCK_WAIT_SECONDS = 1800.0
+
 
 @contextmanager
 def warehouse_lock(warehouse: Path, wait_seconds: float, report: Callable[[str], None]) -> Iterator[int]:

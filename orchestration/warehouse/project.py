@@ -8,6 +8,7 @@ import logging
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from orchestration.errors import BarometerError
 from orchestration.policy import check_policy
 from orchestration.settings import DBT_PROJECT, ROOT, Settings, dbt_vars
+from orchestration.warehouse.build_state import MARTS
 from orchestration.warehouse.dbt import dbt_command, dbt_environment
 from orchestration.warehouse.families import write_generated
 from orchestration.warehouse.lock import warehouse_lock
@@ -93,7 +95,7 @@ def run_target(settings: Settings, is_backfill: bool = False) -> Path:
     """Return the folder for what dbt writes during a run, with the parsed project in it.
 
     A run that is killed, or another one beside it, must not leave the manifest half-written. Backfills have a folder of
-    their own: their names of files differ, so dbt parses the project again before the first.
+    their own: their names of files differ, so dbt parses the project again before the first, which `keep_parsed` keeps.
     """
     folder = settings.warehouse / ("dbt_backfill" if is_backfill else "dbt")
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,9 +104,39 @@ def run_target(settings: Settings, is_backfill: bool = False) -> Path:
     return folder
 
 
+def is_parsed(target: Path, fingerprint: str) -> bool:
+    """Whether a folder of `run_target` holds the project of a fingerprint, so that dbt need not compare its files."""
+    mark = target / _FINGERPRINT.name
+    return mark.exists() and mark.read_text(encoding="utf-8") == fingerprint
+
+
+def keep_parsed(target: Path, fingerprint: str) -> None:
+    """Say of a folder of `run_target` that dbt has parsed the project of a fingerprint there."""
+    (target / _FINGERPRINT.name).write_text(fingerprint, encoding="utf-8")
+
+
 def read_manifest() -> Mapping[str, Any]:
     """Return the parsed manifest; `ensure_manifest` must have run."""
     return json.loads(MANIFEST.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a table is, and what its columns are, by name."""
+
+    text: str
+    columns: Mapping[str, str]
+
+
+def mart_descriptions(manifest: Mapping[str, Any]) -> dict[str, Described]:
+    """Return the descriptions of the marts, by name."""
+    return {
+        node["name"]: Described(
+            node["description"], {column["name"]: column["description"] for column in node["columns"].values()}
+        )
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["schema"] == MARTS
+    }
 
 
 def incremental_fingerprints(manifest: Mapping[str, Any], project: Path = DBT_PROJECT) -> dict[str, str]:

@@ -176,6 +176,8 @@ READERS = {"explain"}
 WRITERS = {"load_landing_files", "dbt_models", "published__barometer_duckdb", "extracts__segments"}
 OUR_CHECKS = {"nothing_hides_a_wish_to_be_left_alone"}
 OUR_WARNINGS = {"rows_by_dataset", "clock_skew", "segment_sizes"}
+#: Numbers that count nothing: of loads, rows and places, and scores of 1 to 5.
+WITHOUT_UNIT = {"load_id", "row_number", "position", "cut", "r_score", "f_score", "m_score"}
 #: What the published file must not hold, by column name.
 PERSONAL = {
     "email",
@@ -310,7 +312,11 @@ def test_whatever_writes_waits_for_its_turn_and_no_step_is_retried(definitions: 
     assert settings["concurrency"] == {
         "pools": {"default_limit": 1, "granularity": "op"},
         # a killed run would count for ever
-        "runs": {"max_concurrent_runs": -1},
+        # ... but one of the two of a backfill of a range clears the other away
+        "runs": {
+            "max_concurrent_runs": -1,
+            "tag_concurrency_limits": [{"key": "dagster/backfill", "limit": 2}],
+        },
     }
     assert settings["telemetry"] == settings["nux"] == {"enabled": False}
 
@@ -354,12 +360,23 @@ def test_every_mart_is_public_described_and_under_contract(models: dict[str, Any
     for name in ASSETS["marts"]:
         node = models[name]
         assert node["access"] == "public", name
-        # a view has the columns of user_360, whose contract is enforced
-        assert node["contract"]["enforced"] or node["config"]["materialized"] == "view", name
+        assert node["contract"]["enforced"], name
         assert node["description"], name
         assert node["columns"], name
         for column in node["columns"].values():
             assert column["description"], f"{name}.{column['name']}"
+            # a number says its unit in parentheses
+            is_number = re.match("(big)?int|double|decimal", column["data_type"])
+            if is_number and column["name"] not in WITHOUT_UNIT:
+                assert "(" in column["description"], f"{name}.{column['name']}"
+
+
+def test_exposures_say_who_reads_what(manifest: Mapping[str, Any]) -> None:
+    exposures = {node["name"]: node for node in manifest["exposures"].values()}
+    assert set(exposures) == {"published_file", "segment_extracts", "plan_lists", "run_summary", "explain"}
+    read = {name: {key.split(".")[-1] for key in node["depends_on"]["nodes"]} for name, node in exposures.items()}
+    assert read["published_file"] == ASSETS["marts"]
+    assert all(node["owner"]["name"] and node["description"] for node in exposures.values())
 
 
 def test_only_marts_are_public_and_every_model_is_described(models: dict[str, Any]) -> None:

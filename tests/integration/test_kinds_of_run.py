@@ -1,34 +1,54 @@
-"""The three kinds of run through Dagster: nightly, the next night without news, intraday, and the backfill of a date.
+"""The three kinds of run through Dagster: nightly, the same day again, intraday, and the backfill of dates.
 
-The landing folder is the sample, and a file of consents cut off in the middle that comes later. One story, told once:
-every test looks at what a part of it left behind.
+The landing folder is the sample. Its last day comes in two halves, and a file of consents cut off in the middle later.
+One story, told once: every test looks at what a part of it left behind. Beside it a copy of the data folder goes the
+same way without the intraday run.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
+import re
 import shutil
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import duckdb
 import pytest
+import sqlalchemy as sa
 
+from orchestration.automation.backfill import build_range, wanted_dates
 from orchestration.command_line import SAMPLE, prepare_dagster_home
+from orchestration.errors import BarometerError
 from orchestration.report.assets import RUN_REPORT
 from orchestration.report.pipeline_runs import finished
-from orchestration.settings import Settings, settings_from_environment
+from orchestration.settings import ROOT, Settings, settings_from_environment
 from orchestration.warehouse.build import BACKFILL, INTRADAY, NIGHTLY
-from orchestration.warehouse.project import ensure_manifest
+from orchestration.warehouse.project import ensure_manifest, mart_descriptions, read_manifest
+from tests.personal_data import bytes_found, personal_values, words_of
 
 #: An order of somebody new, on a date that was built before it came.
 ONE_MORE = "order_id,user_id,ordered_at,gross_amount\none-more,late,2026-06-20T10:00:00Z,10\n"
-FIRST, SECOND, TODAY = "2026-06-28", "2026-06-29", "2026-06-30"
+FIRST, SECOND, TODAY, TOMORROW = "2026-06-28", "2026-06-29", "2026-06-30", "2026-07-01"
+#: Somebody whose every personal value has this in it, and rows that are rejected for it.
+MARK = "mark.4711"
+MARKED = {
+    "users": f'{{"user_id": "u-marked", "email": "{MARK}@example.org", "first_name": "{MARK}", "city": "Lyon"}}',
+    "addresses": f'{{"user_id": "u-marked", "channel": "push", "address": "{MARK}", "updated_at": "2026-06-01"}}',
+    "events": '{"event_id": "e-marked", "user_id": "u-marked", "event": "page", "timestamp": "2026-06-01T10:00:00Z", '
+    f'"properties": {{"query": "{MARK}"}}}}',
+    "orders": f'{{"order_id": "o-marked", "user_id": "u-marked", "ordered_at": "{MARK}", "gross_amount": 1}}',
+}
+LAST_DAY = "2026/06/30"
+#: Which datasets of the last day are there from the beginning, so that they veto, and which come in its morning.
+EARLY, MORNING = {"consents", "message_events"}, {"events", "users"}
 CHECK = "nothing_hides_a_wish_to_be_left_alone"
 #: When something was loaded or built, and what records that: these differ from run to run.
 CLOCKS = {"loaded_at", "seconds", "seen_at", "built_at"}
@@ -46,6 +66,8 @@ class Done:
     #: The rows of FIRST's own file, once there is one.
     backfilled: dict[str, list[tuple[Any, ...]]]
     extracts: set[str]
+    #: The dates that were built, and whether for good.
+    dates: list[tuple[str, bool]]
 
     @property
     def materialized(self) -> dict[str, dg.AssetMaterialization]:
@@ -70,10 +92,25 @@ class Done:
 
 @dataclass
 class Story:
-    """The runs by name."""
+    """The runs by name, what the folder held around the second of the same date, and what was said of ranges."""
 
     settings: Settings
+    without_intraday: Settings
     runs: dict[str, Done] = field(default_factory=dict)
+    before_again: dict[str, Any] = field(default_factory=dict)
+    after_again: dict[str, Any] = field(default_factory=dict)
+    with_intraday: dict[str, Any] = field(default_factory=dict)
+    had_it_not_been: dict[str, Any] = field(default_factory=dict)
+    ranges: dict[str, dict[str, str] | str] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    #: By content: most runs leave a file as it was.
+    _rows: dict[str, dict[str, list[tuple[Any, ...]]]] = field(default_factory=dict)
+
+    def rows_of(self, file: Path) -> dict[str, list[tuple[Any, ...]]]:
+        content = digest(file)
+        if content not in self._rows:
+            self._rows[content] = rows_of(file)
+        return self._rows[content]
 
     def __getitem__(self, name: str) -> Done:
         return self.runs[name]
@@ -98,11 +135,62 @@ def rows_of(file: Path) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
+def tables_of(file: Path, left_out: Collection[str] = CLOCKS) -> dict[str, tuple[int, int]]:
+    """How many rows each table of a file has, and the sum of their hashes."""
+    found = {}
+    with duckdb.connect(str(file), read_only=True) as con:
+        for schema, table, columns in con.execute(
+            "select schema_name, table_name, list(column_name order by column_name) from duckdb_columns() "
+            "where database_name = current_database() and not internal group by all"
+        ).fetchall():
+            names = ", ".join(f'"{column}"' for column in columns if column not in left_out) or "null"
+            found[f"{file.stem}.{schema}.{table}"] = con.execute(
+                f'select count(*), coalesce(sum(hash(t)), 0) from (select {names} from "{schema}"."{table}") as t'
+            ).fetchall()[0]
+    return found
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder.parent)): digest(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def left_behind(settings: Settings) -> dict[str, Any]:
+    """What a run leaves behind, records of runs apart: files by their bytes, tables of DuckDB files by their rows."""
+    return {
+        **files_of(settings.extracts),
+        **files_of(settings.planned_contacts),
+        "published": digest(settings.published_file),
+        **tables_of(settings.working_file),
+        **tables_of(settings.build_file),
+    }
+
+
+def came_of_it(settings: Settings) -> dict[str, Any]:
+    """What the two ways must have in common: all but numbers of loads, and what follows from their order."""
+    extracts = {name: text for name, text in files_of(settings.extracts).items() if not name.endswith("manifest.json")}
+    manifest = json.loads((settings.extracts / TODAY / "manifest.json").read_text())
+    tables = tables_of(settings.build_file, CLOCKS | {"load_id", "fingerprint"})
+    published = tables_of(settings.published_file, CLOCKS | {"load_id", "fingerprint"})
+    planned = files_of(settings.planned_contacts)
+    return {**extracts, "manifest": {**manifest, "build": None}, **tables, **published, **planned}
+
+
+def land(landing: Path, is_wanted: Callable[[str, str], bool]) -> None:
+    """Let files of the sample land: those of which ``is_wanted`` says so, by dataset and path."""
+    for path in SAMPLE.rglob("*"):
+        place = path.relative_to(SAMPLE)
+        if path.is_file() and not place.parts[0].startswith("_") and is_wanted(place.parts[0], place.as_posix()):
+            (landing / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, landing / place)
+
+
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("kinds")
     landing = folder / "landing"
-    shutil.copytree(SAMPLE, landing, ignore=shutil.ignore_patterns("_*"))
+    land(landing, lambda dataset, path: LAST_DAY not in path or dataset in EARLY)
+    for dataset, row in MARKED.items():
+        (landing / dataset / "marked.jsonl").write_text(row + "\n")
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("BAROMETER_")]:
             patch.delenv(name)
@@ -118,33 +206,72 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
         definitions = defs()
         specs = definitions.resolve_all_asset_specs()
-        told = Story(settings)
+        told = Story(settings, replace(settings, data=folder / "other"))
         with dg.DagsterInstance.get() as instance:
 
-            def run(name: str, job: str, date: str | None, assets: Collection[dg.AssetKey] | None = None) -> None:
+            def run(
+                name: str,
+                job: str,
+                date: str | None,
+                assets: Collection[dg.AssetKey] | None = None,
+                settings: Settings = settings,
+            ) -> None:
+                patch.setenv("BAROMETER_DATA", str(settings.data))
                 result = definitions.resolve_job_def(job).execute_in_process(
                     instance=instance,
                     partition_key=date,
                     raise_on_error=False,
                     asset_selection=None if assets is None else list(assets),
                 )
+                with duckdb.connect(str(settings.build_file), read_only=True) as con:
+                    dates = con.execute("select as_of::varchar, is_final from history.built_dates order by all")
+                    built = dates.fetchall()
+                published, file = settings.published_file, settings.backfills / f"{FIRST}.duckdb"
                 told.runs[name] = Done(
                     result,
-                    digest(settings.published_file),
+                    digest(published),
                     digest(settings.working_file),
-                    rows_of(settings.published_file),
-                    rows_of(file) if (file := settings.backfills / f"{FIRST}.duckdb").exists() else {},
+                    told.rows_of(published),
+                    told.rows_of(file) if file.exists() else {},
                     {path.name for path in settings.extracts.glob("*")},
+                    built,
                 )
+
+            def ask(name: str, first: str, last: str) -> None:
+                try:
+                    found = wanted_dates(settings, date.fromisoformat(first), date.fromisoformat(last))
+                    told.ranges[name] = {str(each.as_of): each.why.partition(":")[0] for each in found}
+                except BarometerError as error:
+                    told.ranges[name] = f"{error.message} {error.hint}"
 
             run("first", NIGHTLY, FIRST)
             run("second", NIGHTLY, SECOND)
-            run("today", INTRADAY, TODAY)
+            told.before_again = left_behind(settings)
+            shutil.rmtree(settings.extracts)
+            run("second again", NIGHTLY, SECOND)
+            told.after_again = left_behind(settings)
+            ask("before any backfill", "2026-06-27", FIRST)
+            ask("too late", "2026-06-27", SECOND)
+            ask("backwards", FIRST, "2026-06-27")
             run("backfill", BACKFILL, FIRST)
+            ask("after a backfill", "2026-06-27", FIRST)
             run("wrong job", BACKFILL, SECOND)
-            run("another wrong job", INTRADAY, SECOND)
-            # what somebody may ask for in the UI: a part of an older date, and all that has no date
+            # what somebody may ask for in the UI: a part of an older date
             run("a part", NIGHTLY, FIRST, [dg.AssetKey(["marts", "rfm"])])
+            # here the ways part
+            shutil.copytree(settings.data, told.without_intraday.data, ignore=shutil.ignore_patterns("dagster"))
+            land(landing, lambda dataset, path: LAST_DAY in path and dataset in MORNING)
+            run("today", INTRADAY, TODAY)
+            run("another wrong job", INTRADAY, SECOND)
+            land(landing, lambda dataset, path: LAST_DAY in path and dataset not in EARLY | MORNING)
+            patch.setenv("BAROMETER_TODAY", TOMORROW)
+            run("night", NIGHTLY, TODAY)
+            told.with_intraday = came_of_it(settings)
+            run("night without intraday", NIGHTLY, TODAY, settings=told.without_intraday)
+            told.had_it_not_been = came_of_it(told.without_intraday)
+            shutil.rmtree(told.without_intraday.data)
+            patch.setenv("BAROMETER_DATA", str(settings.data))
+            # all that has no date
             (landing / "orders" / "one_more.csv").write_text(ONE_MORE)
             run(
                 "upstream",
@@ -152,10 +279,12 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
                 None,
                 [spec.key for spec in specs if spec.partitions_def is None and spec.key.path[0] != "control"],
             )
-            run("backfill again", BACKFILL, FIRST)
+            ask("after more has landed", FIRST, SECOND)
+            wanted = wanted_dates(settings, date.fromisoformat(FIRST), date.fromisoformat(FIRST))
+            build_range(wanted, lambda day: run("backfill again", BACKFILL, str(day)), told.said.append)
             content = gzip.compress(b"user_id,channel,status,occurred_at\nu,email,withdrawn,2026-06-01\n" * 99)
             (landing / "consents" / "cut_off.csv.gz").write_bytes(content[: len(content) // 2])
-            run("blocked", NIGHTLY, SECOND)
+            run("blocked", NIGHTLY, TODAY)
             yield told
 
 
@@ -163,11 +292,14 @@ def test_every_run_does_what_it_should(story: Story) -> None:
     assert {name: done.result.success for name, done in story.runs.items()} == {
         "first": True,
         "second": True,
-        "today": True,
+        "second again": True,
         "backfill": True,
         "wrong job": False,
-        "another wrong job": False,
         "a part": False,
+        "today": True,
+        "another wrong job": False,
+        "night": True,
+        "night without intraday": True,
         "upstream": True,
         "backfill again": True,
         "blocked": False,
@@ -211,14 +343,39 @@ def test_extracts_are_for_a_plan_date_that_is_not_past(story: Story) -> None:
 
 
 def test_an_intraday_run_publishes_what_is_not_final_and_extracts_nothing(story: Story) -> None:
-    with duckdb.connect(str(story.settings.published_file), read_only=True) as con:
-        # the blocked run has published SECOND again: a final build takes the place of today's
-        assert con.execute("select as_of::varchar, is_final from marts.build_info").fetchall() == [(SECOND, True)]
-        dates = con.execute("select as_of::varchar, is_final from history.built_dates order by all").fetchall()
-    assert dates == [(FIRST, True), (SECOND, True), (TODAY, False)]
+    assert story["today"].dates == [(FIRST, True), (SECOND, True), (TODAY, False)]
     assert [row[1] for row in story["today"].rows["build_info"]] == [False]
     assert story["today"].extracts == {SECOND}
     assert "extracts/segments" not in story["today"].materialized
+    # a final build takes its place
+    assert story["night"].dates == [(FIRST, True), (SECOND, True), (TODAY, True)]
+    assert [row[1] for row in story["night"].rows["build_info"]] == [True]
+
+
+def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def test_the_same_day_again_changes_nothing(story: Story) -> None:
+    """Not even where the extracts were removed: they come out the same to the byte."""
+    before = story.before_again
+    assert len([name for name in before if name.startswith(f"extracts/{SECOND}/")]) > 20
+    assert any(name.startswith(f"planned_contacts/{TODAY}/") for name in before)
+    assert before["working.raw.events"][0] > 50_000 and before["build.history.segment_changes"][0] > 1000
+    assert differing(before, story.after_again) == []
+    assert "Execution Duration" not in story["second again"].materialized["marts/rfm"].metadata
+
+
+def test_a_night_is_as_if_the_intraday_run_had_not_been(story: Story) -> None:
+    """Marts, history, extracts and plan lists; the halves of the day were loaded in another order."""
+    assert story["today"].rows["fct_contacts"] != story["night"].rows["fct_contacts"]
+    for name in (
+        "barometer.marts.contact_plan",
+        "build.history.segment_changes",
+        f"extracts/{TODAY}/plan/abandoned_cart.csv",
+    ):
+        assert name in story.with_intraday, name
+    assert differing(story.with_intraday, story.had_it_not_been) == []
 
 
 def test_an_intraday_run_leaves_the_plan_of_the_night_alone(story: Story) -> None:
@@ -231,11 +388,11 @@ def test_an_intraday_run_leaves_the_plan_of_the_night_alone(story: Story) -> Non
 
 def test_what_a_list_carries_is_kept(story: Story) -> None:
     # the first run's plan date was past, so it made no list
-    assert {path.parent.name for path in plan_files(story)} == {TODAY}
+    assert {path.parent.name for path in plan_files(story)} == {TODAY, TOMORROW}
     with duckdb.connect() as con:
         rows = con.execute(
             "select user_id, campaign_id, audience from read_parquet(?, hive_partitioning = false)",
-            [[str(path) for path in plan_files(story)]],
+            [[str(path) for path in plan_files(story) if path.parent.name == TODAY]],
         ).fetchall()
     planned = {(row[1], row[2], row[3]) for row in story["second"].rows["contact_plan"] if row[7] is None}
     vetoed = sum(record.data["vetoed"] for record in lists_of(story["second"]))
@@ -268,7 +425,7 @@ def test_the_history_holds_what_each_night_gave(story: Story) -> None:
         expected = {row[:3] for row in done.rows["user_segments"]}
         assert {row[:3] for row in done.rows["segment_history"] if row[4] is None} == expected
         assert {str(row[0]) for row in done.rows["segment_sizes"]} == {FIRST, day}
-    # today is not final, and a backfill of the same rows changes nothing
+    # today is not final
     for table in HISTORY:
         assert story["today"].rows[table] == story["second"].rows[table], table
     moved = {row[0] for row in story["second"].rows["segment_migration"]}
@@ -276,10 +433,22 @@ def test_the_history_holds_what_each_night_gave(story: Story) -> None:
 
 
 def test_a_backfill_rewrites_the_history(story: Story) -> None:
-    """The order of somebody new came after both nights: the backfill of the first knows it, the second knew nobody."""
+    """The order of somebody new came after the nights: the first, built again, knows it; the second knew nobody."""
     published = story["blocked"].rows["segment_history"]
     spans = [row[1:] for row in published if row[0] == "late" and row[1] == "rfm"]
-    assert [(str(since), until) for _, _, since, until in spans] == [(FIRST, None)]
+    assert [(str(since), str(until)) for _, _, since, until in spans] == [(FIRST, SECOND), (TODAY, "None")]
+
+
+def test_a_range_says_what_it_builds_and_why(story: Story) -> None:
+    day_before = "2026-06-27"
+    assert story.ranges["before any backfill"] == {day_before: "new", FIRST: "new"}
+    assert story.ranges["after a backfill"] == {day_before: "new", FIRST: "same"}
+    assert story.ranges["after more has landed"] == {FIRST: "changed", SECOND: "new"}
+    assert f"{SECOND} is not before {SECOND}, the latest date that is built" in story.ranges["too late"]
+    assert f"End the range at {FIRST}" in story.ranges["too late"]
+    assert "ends before it begins" in story.ranges["backwards"]
+    assert f"{FIRST} (1 of 1): changed" in story.said[0]
+    assert "1 dates built" in story.said[-1] and "0 skipped" in story.said[-1]
 
 
 def test_a_backfill_knows_what_has_been_loaded_since(story: Story) -> None:
@@ -298,12 +467,13 @@ def test_what_has_no_date_can_be_built_alone(story: Story) -> None:
     done = story["upstream"]
     assert "raw/orders" in done.materialized and "staging/stg_orders" in done.materialized
     assert not {"marts", "families", "published"} & {key.split("/")[0] for key in done.materialized}
-    assert done.published == story["backfill"].published
+    assert done.published == story["night"].published == story["backfill again"].published
 
 
 def test_a_backfill_leaves_everything_else_alone(story: Story) -> None:
-    assert story["backfill"].published == story["today"].published
-    assert story["backfill"].working == story["today"].working
+    before = story["second again"]
+    assert (story["backfill"].published, story["backfill"].working) == (before.published, before.working)
+    assert story["backfill"].extracts == before.extracts
     assert {path.name for path in story.settings.backfills.iterdir()} == {f"{FIRST}.duckdb"}
     assert not {"raw/orders", "published/barometer_duckdb"} & story["backfill"].materialized.keys()
     assert story["backfill"].report["backfilled_file"] == str(story.settings.backfills / f"{FIRST}.duckdb")
@@ -314,7 +484,7 @@ def test_a_job_of_one_kind_refuses_the_date_of_another(story: Story) -> None:
     for name, job in (("wrong job", "backfill"), ("another wrong job", "intraday")):
         (failure,) = [event for event in story[name].result.all_events if event.is_job_failure]
         assert f"{SECOND} is no date for the job {job}: a run of it is nightly" in str(failure.job_failure_data.error)
-    assert story["wrong job"].published == story["today"].published
+    assert story["wrong job"].published == story["backfill"].published
 
 
 def test_the_published_file_has_its_plots(story: Story) -> None:
@@ -363,7 +533,7 @@ def test_a_failing_check_stands_at_its_asset_and_in_the_report(story: Story) -> 
     ]
     assert "acknowledged_rejects.csv" in str(failed[0].metadata["what_to_do"].value)
     # what was written for the date before may hold somebody who has said no since
-    assert done.extracts == set()
+    assert done.extracts == {SECOND}
     assert "extracts/segments" not in done.materialized
     assert done.report["checks_failed"] == 1
     listed = {record.data["check"]: record.data for record in done.report["needs_attention"].records}
@@ -394,3 +564,62 @@ def test_every_stage_of_every_run_is_on_record(story: Story) -> None:
         )
         # all but the publishing that it was part of
         assert published.fetchall() == found[:-1]
+
+
+# what others see
+
+
+def test_sqlalchemy_sees_what_every_table_and_column_is(story: Story) -> None:
+    """So do Superset and all that is built on it; views too, and whoever asks DuckDB itself."""
+    engine = sa.create_engine(f"duckdb:///{story.settings.published_file}", connect_args={"read_only": True})
+    look = sa.inspect(engine)
+    described = mart_descriptions(read_manifest())
+    tables = {*look.get_table_names(schema="marts"), *look.get_view_names(schema="marts")}
+    assert tables == described.keys()
+    for table in tables:
+        assert look.get_table_comment(table, schema="marts")["text"] == described[table].text, table
+        columns = {column["name"]: column["comment"] for column in look.get_columns(table, schema="marts")}
+        assert columns == described[table].columns, table
+    with engine.connect() as con:
+        uncommented = sa.text(
+            "select table_name, column_name from information_schema.columns "
+            "where table_schema = 'marts' and coalesce(column_comment, '') = ''"
+        )
+        assert con.execute(uncommented).fetchall() == []
+    engine.dispose()
+
+
+def test_the_queries_of_the_docs_can_be_asked(story: Story) -> None:
+    with duckdb.connect(str(story.settings.published_file), read_only=True) as con:
+        for page in ("docs/BI.md", "README.md"):
+            queries = re.findall(r"```sql\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+            assert len(queries) > 4, page
+            for query in (part for text in queries for part in con.extract_statements(text)):
+                con.execute(query)
+
+
+def test_every_table_is_in_the_docs(story: Story) -> None:
+    for page in ("docs/BI.md", "README.md"):
+        rows = re.findall(r"^\| (`.*?) \|", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+        named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+        assert mart_descriptions(read_manifest()).keys() <= named, page
+
+
+def test_no_personal_data_is_published(story: Story) -> None:
+    """Every e-mail, phone, name, birth date, address, link and property that landed, and every rejected row."""
+    settings = story.settings
+    values = personal_values(settings.landing, settings.working_file)
+    assert all(len(found) > 10 for found in values.values()), {kind: len(found) for kind, found in values.items()}
+    wanted = set().union(*values.values())
+    for file in (settings.published_file, settings.backfills / f"{FIRST}.duckdb"):
+        words = words_of(file)
+        assert not words & wanted, file
+        assert not [word for word in words if MARK in word], file
+        assert MARK.encode() not in file.read_bytes(), file
+        assert not bytes_found(file, wanted), file
+    # the same looking finds them where they are; some are written otherwise, or of erased users
+    words = words_of(settings.working_file, {"raw"})
+    for kind, found in values.items():
+        assert len(words & found) > 0.9 * len(found), kind
+    assert len([word for word in words if MARK in word]) > 3
+    assert len(bytes_found(settings.working_file, wanted)) > 1000

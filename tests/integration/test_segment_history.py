@@ -232,7 +232,7 @@ def test_the_views_work_in_the_published_file(story: Story, tmp_path: Path, mode
             con.execute(f"create view build.marts.{view} as {sql}")
         build_state.store_fingerprint(con, "f")
     published = tmp_path / "published.duckdb"
-    publish(tmp_path / "build.duckdb", published, DATES[-1], 0.001, mode, "a key")
+    publish(tmp_path / "build.duckdb", published, DATES[-1], 0.001, mode, "a key", {})
     with duckdb.connect(str(published), read_only=True) as con:
         found = {view: Counter(con.execute(f"from marts.{view}").fetchall()) for view in VIEWS}
         ids = {user for (user,) in con.execute("select user_id from history.segment_changes").fetchall()}

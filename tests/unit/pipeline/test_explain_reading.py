@@ -194,7 +194,7 @@ def test_policy(settings: Settings) -> None:
 def hashed(tmp_path: Path) -> HashedSettings:
     settings = HashedSettings(tmp_path / "landing", tmp_path / "hashed", JUNE, JULY, hash_key="a long secret")
     make_tables(settings.published_file)
-    seal(settings.published_file, settings)
+    seal(settings.published_file, settings, {})
     return settings
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -17,9 +19,23 @@ from orchestration.errors import BarometerError
 from orchestration.publish.publish import Published, publish, seal
 from orchestration.settings import Settings
 from orchestration.warehouse import build_state
+from orchestration.warehouse.project import Described
 
 MAY, JUNE = date(2024, 5, 31), date(2024, 6, 30)
 MARKER = "marker.of.a.person@example.org"
+
+#: Of a table and of a view; a column that a build has not yet is left out.
+DESCRIPTIONS = {
+    "user_360": Described("One row per user.", {"rfm": "As a map says.", "later": "Comes with the next build."}),
+    "user_segments": Described("The users' segments.", {"segment": "The one of the family; that's all."}),
+    "later": Described("Comes with the next build.", {}),
+}
+COMMENTS = {
+    ("user_360", None, "One row per user."),
+    ("user_360", "rfm", "As a map says."),
+    ("user_segments", None, "The users' segments."),
+    ("user_segments", "segment", "The one of the family; that's all."),
+}
 
 
 class Warehouse:
@@ -42,8 +58,6 @@ class Warehouse:
                 "create or replace table build.marts.user_360 as "
                 "select user_id, 'new' as engagement, 'no_orders' as rfm from build.families.fam_engagement"
             )
-            con.execute("comment on table build.marts.user_360 is 'One row per user.'")
-            con.execute("comment on column build.marts.user_360.rfm is 'As a map says.'")
             con.execute(
                 "create or replace view build.marts.user_segments as\n"
                 "select user_id, 'engagement' as family, engagement as segment from build.marts.user_360\n"
@@ -63,7 +77,7 @@ class Warehouse:
             build_state.store_fingerprint(con, fingerprint)
 
     def publish(self, as_of: date = JUNE, mode: str = "stop", key: str | None = None, **more: Any) -> Published:
-        return publish(self.build_file, self.published_file, as_of, 0.001, mode, key, **more)
+        return publish(self.build_file, self.published_file, as_of, 0.001, mode, key, DESCRIPTIONS, **more)
 
     def read(self, query: str, file: Path | None = None) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(file or self.published_file), read_only=True) as con:
@@ -92,6 +106,17 @@ def unchanged(warehouse: Warehouse) -> Callable[[], bool]:
     return check
 
 
+def comments(warehouse: Warehouse) -> set[tuple[Any, ...]]:
+    """What readers are told of tables, views and columns."""
+    return set(
+        warehouse.read(
+            "select table_name, null, comment from duckdb_tables() where comment is not null "
+            "union all select view_name, null, comment from duckdb_views() where comment is not null "
+            "union all select table_name, column_name, comment from duckdb_columns() where comment is not null"
+        )
+    )
+
+
 def test_the_copy_opens_under_any_name(warehouse: Warehouse) -> None:
     warehouse.build(["u1", "u2"])
     published = warehouse.publish()
@@ -113,9 +138,7 @@ def test_the_copy_opens_under_any_name(warehouse: Warehouse) -> None:
     assert "marts.user_360" in view
     schemas = warehouse.read("select schema_name from duckdb_schemas() where not internal and schema_name <> 'main'")
     assert sorted(schemas) == [("history",), ("marts",)]
-    assert warehouse.read("select comment from duckdb_tables() where table_name = 'user_360'") == [
-        ("One row per user.",)
-    ]
+    assert comments(warehouse) == COMMENTS
 
 
 def test_the_same_build_is_published_once(warehouse: Warehouse, unchanged: Callable[[], bool]) -> None:
@@ -222,12 +245,7 @@ def test_hash_mode_leaves_no_trace_of_the_ids(warehouse: Warehouse) -> None:
     assert MARKER.encode() in warehouse.build_file.read_bytes()
     assert MARKER.encode() not in warehouse.published_file.read_bytes()
     assert warehouse.files() == {"build.duckdb", "barometer.duckdb"}
-    assert warehouse.read("select comment from duckdb_tables() where table_name = 'user_360'") == [
-        ("One row per user.",)
-    ]
-    assert warehouse.read("select comment from duckdb_columns() where column_name = 'rfm' and comment is not null") == [
-        ("As a map says.",)
-    ]
+    assert comments(warehouse) == COMMENTS
 
 
 def test_hash_mode_needs_a_key(warehouse: Warehouse, unchanged: Callable[[], bool]) -> None:
@@ -276,7 +294,7 @@ def settings_for(warehouse: Warehouse, mode: str, key: str | None = None) -> Set
 
 def test_a_backfill_opens_under_any_name(warehouse: Warehouse) -> None:
     warehouse.build(["u1", "u2"])
-    seal(warehouse.build_file, settings_for(warehouse, "stop"))
+    seal(warehouse.build_file, settings_for(warehouse, "stop"), DESCRIPTIONS)
     renamed = warehouse.build_file.rename(warehouse.folder / "2024-05-31.duckdb")
     assert warehouse.read("select count(*) from marts.user_segments", renamed) == [(4,)]
     assert warehouse.read("select schema_name from duckdb_schemas() where schema_name = 'families'", renamed) == []
@@ -285,9 +303,72 @@ def test_a_backfill_opens_under_any_name(warehouse: Warehouse) -> None:
 def test_a_backfill_holds_no_address_either(warehouse: Warehouse) -> None:
     warehouse.build([MARKER, "u2"])
     with pytest.raises(BarometerError, match=r"50\.0% of the user_ids look like an e-mail address"):
-        seal(warehouse.build_file, settings_for(warehouse, "stop"))
+        seal(warehouse.build_file, settings_for(warehouse, "stop"), DESCRIPTIONS)
     with pytest.raises(BarometerError, match="there is no key"):
-        seal(warehouse.build_file, settings_for(warehouse, "hash"))
-    seal(warehouse.build_file, settings_for(warehouse, "hash", "secret"))
+        seal(warehouse.build_file, settings_for(warehouse, "hash"), DESCRIPTIONS)
+    seal(warehouse.build_file, settings_for(warehouse, "hash", "secret"), DESCRIPTIONS)
     assert MARKER.encode() not in warehouse.build_file.read_bytes()
     assert len(warehouse.read("select distinct user_id from marts.user_segments", warehouse.build_file)) == 2
+
+
+def test_what_a_tool_wrote_beside_the_file_is_no_part_of_the_next_build(warehouse: Warehouse) -> None:
+    """A tool that opens the file to write, and is killed, leaves a log that DuckDB would read into the next build."""
+    warehouse.build(["old"], fingerprint="old")
+    warehouse.publish()
+    log = warehouse.published_file.with_name(f"{warehouse.published_file.name}.wal")
+    with duckdb.connect(str(warehouse.published_file)) as con:
+        con.execute("insert into marts.fct_contacts values ('m-tool', 'tool')")
+        left = log.read_bytes()
+    log.write_bytes(left)
+    warehouse.build(["new"], fingerprint="new")
+    warehouse.publish()
+    assert warehouse.read("select user_id from marts.fct_contacts") == [("new",)]
+    assert warehouse.files() == {"build.duckdb", "barometer.duckdb"}
+
+
+#: Another process, which says what it sees before the next build is published, while it keeps its connection, and then.
+READERS = {
+    "duckdb": """
+import duckdb, sys
+con = duckdb.connect(sys.argv[1], read_only=True)
+query = "select string_agg(user_id, ' ' order by user_id) from marts.user_segments"
+see = lambda: print(con.sql(query).fetchall(), flush=True)
+see(); sys.stdin.readline(); see()
+con.close()
+con = duckdb.connect(sys.argv[1], read_only=True)
+see()
+""",
+    "sqlalchemy": """
+import sqlalchemy, sys
+engine = sqlalchemy.create_engine(f"duckdb:///{sys.argv[1]}?access_mode=read_only&duckdb_sqlalchemy_pool=null")
+query = sqlalchemy.text("select string_agg(user_id, ' ' order by user_id) from marts.user_segments")
+see = lambda con: print([tuple(row) for row in con.execute(query)], flush=True)
+with engine.connect() as con:
+    see(con); sys.stdin.readline(); see(con)
+with engine.connect() as con:
+    see(con)
+""",
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_another_process_reads_on_and_sees_the_new_build_when_it_connects_again(
+    warehouse: Warehouse, reader: str
+) -> None:
+    """As docs/BI.md says."""
+    warehouse.build(["old"], fingerprint="old")
+    warehouse.publish()
+    with subprocess.Popen(
+        [sys.executable, "-c", READERS[reader], str(warehouse.published_file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        assert process.stdout.readline() == "[('old old',)]\n"
+        warehouse.build(["new"], fingerprint="new")
+        assert not warehouse.publish().is_same
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert [process.stdout.readline() for _ in range(2)] == ["[('old old',)]\n", "[('new new',)]\n"]
+    assert process.returncode == 0
