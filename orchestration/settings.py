@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import math
 import os
 from collections.abc import Mapping
@@ -61,6 +62,11 @@ class Settings:
     def scratch_file(self) -> Path:
         """What a backfill derives from addresses, while it goes on."""
         return self.backfills / "scratch.duckdb"
+
+    @property
+    def scratch_prefix(self) -> str:
+        """How the names of temporary folders begin in which landing files are unpacked, of this data folder alone."""
+        return f"barometer-{hashlib.sha256(str(self.data).encode()).hexdigest()[:12]}-"
 
     @property
     def published_file(self) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -186,10 +188,25 @@ def finish_upstream(settings: Settings, build: Build) -> None:
         build_state.store_fingerprint(con, build.upstream, build_state.UPSTREAM)
 
 
+def half_made(settings: Settings) -> list[Path]:
+    """Return files and folders that a run which failed or was killed left: nobody needs them, some hold addresses."""
+    unfinished = (settings.scratch_file, settings.backfills / _UNFINISHED)
+    found = [path.with_name(path.name + suffix) for path in unfinished for suffix in ("", ".wal", ".tmp")]
+    found += [*settings.warehouse.glob(".*.tmp"), *settings.warehouse.glob("*.duckdb.tmp")]
+    found += settings.backfills.glob(".*.tmp")
+    found += [path for suffix in ("tmp", "old") for path in settings.extracts.glob(f".*.{suffix}")]
+    found += settings.planned_contacts.glob("*/.*.tmp")
+    found += Path(tempfile.gettempdir()).glob(f"{settings.scratch_prefix}*")
+    return [path for path in found if path.exists()]
+
+
 def clear_half_made(settings: Settings) -> None:
-    """Remove what a backfill that failed or was killed left: nobody else would, and it holds addresses."""
-    remove_duckdb(settings.scratch_file)
-    remove_duckdb(settings.backfills / _UNFINISHED)
+    """Remove what a run that failed or was killed left. Whoever calls it holds the lock."""
+    for path in half_made(settings):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _record(settings: Settings, build: Build) -> None:

@@ -18,6 +18,8 @@ def open_duckdb(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPy
     if not read_only:
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        if not read_only and not path.exists():
+            _create(path)
         con = duckdb.connect(str(path), read_only=read_only)
     except duckdb.IOException as error:
         hint = (
@@ -35,6 +37,15 @@ def open_duckdb(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPy
         yield con
     finally:
         con.close()
+
+
+def _create(path: Path) -> None:
+    """Make an empty DuckDB file that appears whole: one that a killed run left half-made could not be opened."""
+    unfinished = path.with_name(f".{path.name}.tmp")
+    remove_duckdb(unfinished)
+    duckdb.connect(str(unfinished)).close()
+    unfinished.chmod(0o600)
+    unfinished.rename(path)
 
 
 def remove_duckdb(path: Path) -> None:
