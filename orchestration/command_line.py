@@ -160,7 +160,7 @@ def _run(options: argparse.Namespace) -> None:
     import dagster_dbt  # noqa: F401
 
     from orchestration.publish.assets import PUBLISHED
-    from orchestration.resources import PID_TAG, RUN_TAG
+    from orchestration.resources import DEFAULT_DATE_TAG, PID_TAG, RUN_TAG
     from orchestration.summary import print_summary
     from orchestration.warehouse.build import NIGHTLY
 
@@ -175,7 +175,11 @@ def _run(options: argparse.Namespace) -> None:
             partition_key=settings.as_of.isoformat(),
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             run_id=run_id,
-            tags={RUN_TAG: run_id, PID_TAG: str(os.getpid())},
+            tags={
+                RUN_TAG: run_id,
+                PID_TAG: str(os.getpid()),
+                **({} if settings.is_as_of_given else {DEFAULT_DATE_TAG: "true"}),
+            },
             raise_on_error=options.debug,
         )
     stages = _seconds_by_stage(result)

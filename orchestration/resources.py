@@ -15,7 +15,15 @@ from pydantic import PrivateAttr
 from orchestration.errors import BarometerError
 from orchestration.policy import check_policy
 from orchestration.settings import Settings, settings_from_environment
-from orchestration.warehouse.build import BACKFILL, INTRADAY, Build, build_of, clear_half_made, kind_of
+from orchestration.warehouse.build import (
+    BACKFILL,
+    INTRADAY,
+    Build,
+    build_of,
+    clear_half_made,
+    kind_of,
+    refuse_wrong_clock,
+)
 from orchestration.warehouse.lock import warehouse_lock
 
 #: What people read while a run goes on, on the command line and in the run's log in the UI.
@@ -27,8 +35,10 @@ WRITER_POOL = "duckdb_writer"
 #: Which process a run lives in, and whether it holds the lock. Dagster gives a run's tags to those that repeat it, so
 #: the third says whose they are.
 PID_TAG, _LOCK_TAG, RUN_TAG = "barometer/pid", "barometer/lock", "barometer/run"
-#: Dagster's own tags: the date of a run, and how often it is run again by itself.
-_PARTITION_TAG, _MAX_RETRIES_TAG = "dagster/partition", "dagster/max_retries"
+#: On a run whose date nobody named.
+DEFAULT_DATE_TAG = "barometer/default_date"
+#: Dagster's own tags: the date of a run, how often it is run again by itself, and the schedule that asked for it.
+_PARTITION_TAG, _MAX_RETRIES_TAG, _SCHEDULE_TAG = "dagster/partition", "dagster/max_retries", "dagster/schedule_name"
 _RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
@@ -102,6 +112,7 @@ class Warehouse(dg.ConfigurableResource):
         clear_half_made(self._settings)
         stack.callback(clear_half_made, self._settings)
         self._build = None
+        refuse_wrong_clock(self._settings, _is_date_asked_for(self._settings, run.tags))
         self._kind = kind_of(self._settings)
         _refuse_another_kind(run.job_name, self._kind, self._settings.as_of)
         instance.add_run_tags(run.run_id, {"barometer/kind": self._kind})
@@ -123,6 +134,13 @@ def _of_its_date(settings: Settings, tags: Mapping[str, str]) -> Settings:
         raise BarometerError(f"A run builds one date, not those from {first} to {last}.", "Start a run for each date.")
     partition = tags.get(_PARTITION_TAG) or first
     return replace(settings, as_of=date.fromisoformat(partition)) if partition else settings
+
+
+def _is_date_asked_for(settings: Settings, tags: Mapping[str, str]) -> bool:
+    """Whether somebody named the date of a run: not the schedule, and not a command that took the default."""
+    if settings.is_as_of_given or settings.is_today_given:
+        return True
+    return _PARTITION_TAG in tags and _SCHEDULE_TAG not in tags and DEFAULT_DATE_TAG not in tags
 
 
 def clear_killed_runs(instance: dg.DagsterInstance, run_id: str | None) -> list[str]:

@@ -17,7 +17,7 @@ from orchestration.landing.quoting import identifier, literal
 from orchestration.landing.schema import create_raw_schema
 from orchestration.publish.publish import refuse_addresses, seal
 from orchestration.settings import DBT_PROJECT, Settings
-from orchestration.warehouse import build_state, history, planned, prepare, project
+from orchestration.warehouse import build_state, dates, history, planned, prepare, project
 from orchestration.warehouse.families import published_families
 from orchestration.warehouse.files import open_duckdb, remove_duckdb
 from orchestration.warehouse.running_tests import current_tests, refuse_changed_tests
@@ -78,6 +78,16 @@ def kind_of(settings: Settings) -> str:
     with open_duckdb(settings.build_file) as con:
         build_state.create_history_schema(con)
         return kind_of_run(settings.as_of, settings.today, build_state.final_dates(con))
+
+
+def refuse_wrong_clock(settings: Settings, is_date_asked_for: bool) -> None:
+    """Raise BarometerError where the dates that were built say that the machine's clock is wrong."""
+    with open_duckdb(settings.build_file) as con:
+        build_state.create_history_schema(con)
+        final = build_state.final_dates(con)
+    dates.refuse_clock_behind(settings.today, final, settings.is_today_given)
+    if settings.as_of < settings.today:
+        dates.refuse_clock_ahead(settings.as_of, final, settings.policy["max_days_without_a_run"], is_date_asked_for)
 
 
 def build_of(settings: Settings) -> Build:

@@ -86,7 +86,8 @@ class World:
             f",{users[-1]},{at},completed,10\n"
             f"o-{day},{users[-1 - number % 20]},{at},completed,{10 + number}\n"
             f"o-{FIRST},{users[-1]},{at},refunded,{10 + number}\n",
-            f"consents/{day}.csv": f"user_id,channel,status,occurred_at\n{users[-2 - number % 20]},email,perhaps,{at}\n",
+            f"consents/{day}.csv": "user_id,channel,status,occurred_at\n"
+            f"{users[-2 - number % 20]},email,perhaps,{at}\n",
             f"erasures/{day}.csv": f"user_id,requested_at\n{users[number % 100]},{at}\n",
             f"events/{day}.jsonl": json.dumps(
                 {"event_id": f"e-{day}", "user_id": users[-1], "event": "page", "timestamp": at}
