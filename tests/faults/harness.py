@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -17,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Protocol
 
 import dagster as dg
 import duckdb
@@ -41,15 +44,31 @@ AT_REST = {".lock", "dbt", "working.duckdb", "build.duckdb", "barometer.duckdb"}
 CLOCKS = {"built_at", "loaded_at", "seen_at", "seconds"}
 RECORDS_OF_RUNS = {"pipeline_runs"}
 #: Seconds of each stage until a run has told.
-_GUESSES = {"start": 6.0, "loading": 1.0, "dbt": 20.0, "publishing": 1.0, "extracting": 1.0, "end": 2.0}
+_GUESSES = {"start": 8.0, "loading": 1.0, "dbt": 20.0, "publishing": 1.0, "extracting": 1.0, "end": 2.0}
+
+
+class Process(Protocol):
+    """What is asked of the process of a run."""
+
+    pid: int
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int) -> None: ...
 
 
 @dataclass
 class Run:
     """A run of the pipeline in a process of its own."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
+    is_cold: bool = True
 
     def output(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
@@ -78,6 +97,83 @@ class Run:
         return children
 
 
+class WarmStart:
+    """Forks runs of a repository from a process that has imported all they need."""
+
+    def __init__(self, repository: Path) -> None:
+        self._server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("warm.py"))],
+            cwd=repository,
+            env={**environment(repository, repository, date(2000, 1, 1)), "PYTHONPATH": str(repository)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._ended: dict[int, int] = {}
+        assert self._line(None) == "ready"
+
+    def start(self, variables: dict[str, str], log: Path) -> Process:
+        assert self._server.stdin is not None
+        self._server.stdin.write(json.dumps({"environment": variables, "log": str(log)}) + "\n")
+        self._server.stdin.flush()
+        while " " in (line := self._line(None)):
+            self._note(line)
+        return _Forked(int(line), self)
+
+    def ended(self, pid: int, seconds: float | None) -> int | None:
+        """With what a run ended, None while it goes on; wait so long for it (None: as long as it takes)."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while pid not in self._ended:
+            left = None if deadline is None else max(deadline - time.monotonic(), 0)
+            line = self._line(left)
+            if not line:
+                return None
+            self._note(line)
+        return self._ended[pid]
+
+    def stop(self) -> None:
+        self._server.kill()
+        self._server.wait()
+
+    def _note(self, line: str) -> None:
+        pid, status = line.split()
+        self._ended[int(pid)] = int(status)
+
+    def _line(self, seconds: float | None) -> str:
+        """The next line of the server, empty if none came in time."""
+        assert self._server.stdout is not None
+        # one line at a time, unbuffered: select sees what is there
+        descriptor = self._server.stdout.fileno()
+        read = b""
+        while not read.endswith(b"\n"):
+            if not read and not select.select([descriptor], [], [], seconds)[0]:
+                return ""
+            part = os.read(descriptor, 1)
+            assert part, "the process that forks runs is gone"
+            read += part
+        return read.decode().strip()
+
+
+class _Forked:
+    def __init__(self, pid: int, server: WarmStart) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._server = server
+
+    def poll(self) -> int | None:
+        self.returncode = self._server.ended(self.pid, 0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self.returncode = self._server.ended(self.pid, timeout)
+        assert self.returncode is not None, f"the run did not end within {timeout} s"
+        return self.returncode
+
+    def send_signal(self, sig: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, sig)
+
+
 @dataclass
 class Folder:
     """A repository, a landing folder and a data folder."""
@@ -86,6 +182,8 @@ class Folder:
     landing: Path
     data: Path
     runs: list[Run] = field(default_factory=list)
+    #: Where runs are forked; without it each is started as the command is.
+    warm: WarmStart | None = None
 
     @property
     def published(self) -> Path:
@@ -96,17 +194,16 @@ class Folder:
         """Where its runs put what is for a moment."""
         return self.data.with_name(f"{self.data.name}-tmp")
 
-    def start(self, as_of: date) -> Run:
+    def start(self, as_of: date, is_cold: bool = False) -> Run:
         log = self.data.with_name(f"{self.data.name}-{len(self.runs)}.log")
         self.scratch.mkdir(parents=True, exist_ok=True)
+        log.touch()
+        variables = {**environment(self.landing, self.data, as_of), "TMPDIR": str(self.scratch)}
+        if self.warm is not None and not is_cold:
+            self.runs.append(Run(self.warm.start(variables, log), log, is_cold=False))
+            return self.runs[-1]
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                RUN,
-                cwd=self.repository,
-                env={**environment(self.landing, self.data, as_of), "TMPDIR": str(self.scratch)},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            process = subprocess.Popen(RUN, cwd=self.repository, env=variables, stdout=output, stderr=subprocess.STDOUT)
         self.runs.append(Run(process, log))
         return self.runs[-1]
 
@@ -256,8 +353,8 @@ class Pace:
         begins["over"] = max(seconds, *begins.values())
         for name, following in zip(names, names[1:], strict=False):
             took = begins[following] - begins[name]
-            # dbt that had nothing to do says nothing of one that has
-            if name != "dbt" or "dbt: nothing changed" not in output:
+            # dbt that had nothing to do says nothing of one that has, nor a forked run of one that has to import
+            if (name != "start" or run.is_cold) and (name != "dbt" or "dbt: nothing changed" not in output):
                 self._seconds[name] = max(took, 0.3)
 
 
@@ -272,7 +369,8 @@ def draw_moments(rng: random.Random, kills: int, stages: Sequence[str] = tuple(S
 
 def kill_at(folder: Folder, as_of: date, moment: Moment, pace: Pace) -> Kill | None:
     """Start a run and kill it at a moment; None if it came through before, as it should then."""
-    run, started = folder.start(as_of), time.monotonic()
+    # only a cold start is long enough to be killed in
+    run, started = folder.start(as_of, is_cold=moment.stage == "start"), time.monotonic()
     stages = list(STAGES)
     while run.process.poll() is None and stages.index(run.stage()) < stages.index(moment.stage):
         time.sleep(0.01)

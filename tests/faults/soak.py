@@ -20,6 +20,7 @@ from tests.faults.harness import (
     STAGES,
     Folder,
     Pace,
+    WarmStart,
     copy_repository,
     differences_of,
     draw_moments,
@@ -31,7 +32,7 @@ from tests.faults.world import World
 
 #: How often a day begins with empty data folders, and how often with a change of the project.
 _ANEW, _CHANGED = 0.2, 0.2
-_FEWEST, _MOST = 10, 18
+_FEWEST, _MOST = 14, 24
 _PARTS = 5
 
 
@@ -79,7 +80,9 @@ def soak(kills: int, seed: int, first: int, readers: int, folder: Path) -> Tally
     world = World(folder / "landing", days=first + 2 + kills // _FEWEST, seed=seed, parts=_PARTS)
     repositories = [copy_repository(folder / name) for name in ("repository", "repository-killed")]
     data = [folder / "undisturbed", folder / "killed"]
-    undisturbed, killed = (Folder(r, world.landing, d) for r, d in zip(repositories, data, strict=True))
+    undisturbed, killed = (
+        Folder(r, world.landing, d, warm=WarmStart(r)) for r, d in zip(repositories, data, strict=True)
+    )
     pace, number = Pace(), 0
     while tally.kills.total() < kills:
         if number:
