@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run explain dev parse test soak bench lint lock clean
+.PHONY: help run explain doctor dev parse test soak bench lint lock clean
 
 help: ## show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,9 @@ explain: .venv/run.installed ## say what is known of one user, and why: USER=u10
 
 dev: .venv/run.installed ## open the Dagster UI on this machine
 	@$(BIN)/python -m orchestration dev $(ARGS)
+
+doctor: .venv/run.installed ## say what is wrong with the data folder, and how to mend it: ARGS=--fix or ARGS=--rebuild
+	@$(BIN)/python -m orchestration doctor $(ARGS)
 
 parse: .venv/run.installed ## parse the dbt project, after a model was added
 	@$(BIN)/python -m orchestration parse

@@ -83,6 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--as-of", metavar="DATE", type=_date, help="a date that was built (default: the published)")
     explain.add_argument("--addresses", action="store_true", help="show the addresses too, which are personal data")
     explain.set_defaults(command=_explain)
+    doctor = commands.add_parser("doctor", parents=[common], help="say what is wrong, and how to mend it")
+    doctor.add_argument("--fix", action="store_true", help="mend what can be without losing anything")
+    doctor.add_argument("--rebuild", action="store_true", help="build everything anew from the landing files")
+    doctor.add_argument("--as-of", metavar="DATE", type=_date, help="the date to rebuild (default: the published)")
+    doctor.add_argument("--yes", action="store_true", help="rebuild without asking")
+    doctor.set_defaults(command=_doctor)
     return parser
 
 
@@ -246,3 +252,17 @@ def _explain(options: argparse.Namespace) -> None:
     from orchestration.explain.text import explain
 
     print(explain(settings_from_environment(), options.user, options.as_of, options.addresses))  # noqa: T201
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    from orchestration.doctor.command import ask_on_terminal, doctor, rebuild
+
+    def run(as_of: date) -> None:
+        _run(argparse.Namespace(as_of=as_of, debug=options.debug))
+
+    _use_sample_unless_told()
+    settings = settings_from_environment()
+    if options.rebuild:
+        rebuild(settings, options.as_of, options.yes, ask_on_terminal, print, run)
+    else:
+        doctor(settings, options.fix, print)

@@ -146,23 +146,32 @@ def _is_date_asked_for(settings: Settings, tags: Mapping[str, str]) -> bool:
 def clear_killed_runs(instance: dg.DagsterInstance, run_id: str | None) -> list[str]:
     """Mark unfinished runs that were killed as failed and free their pool slots; return their ids.
 
-    A killed run stays STARTED and keeps its slots for ever otherwise. Whoever calls it holds the lock, so a run that
-    never let go of it is gone, even if its process number lives again (in a container it often does); one that waits
-    for it, or is about to end, lives as long as its process.
+    A killed run stays STARTED and keeps its slots for ever otherwise. Whoever calls it holds the lock.
     """
-    cleared = []
+    killed = killed_runs(instance, run_id)
+    for run in killed:
+        # whoever clears it does its work too
+        instance.add_run_tags(run.run_id, {_MAX_RETRIES_TAG: "0"})
+        instance.report_run_failed(run, message="The process of this run is gone; the next run cleared it away.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    return [run.run_id for run in killed]
+
+
+def killed_runs(instance: dg.DagsterInstance, run_id: str | None = None) -> list[dg.DagsterRun]:
+    """Return unfinished runs that were killed, but for the run ``run_id``. Whoever calls it holds the lock.
+
+    So a run that never let go of it is gone, even if its process number lives again (in a container it often does);
+    one that waits for it, or is about to end, lives as long as its process.
+    """
+    killed = []
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED)):
         pid = run.tags.get(PID_TAG)
         if run.run_id == run_id or pid is None or run.tags.get(RUN_TAG) != run.run_id:
             continue
         if run.tags.get(_LOCK_TAG) != "held" and _is_alive(int(pid)):
             continue
-        # whoever clears it does its work too
-        instance.add_run_tags(run.run_id, {_MAX_RETRIES_TAG: "0"})
-        instance.report_run_failed(run, message="The process of this run is gone; the next run cleared it away.")
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        cleared.append(run.run_id)
-    return cleared
+        killed.append(run)
+    return killed
 
 
 def _is_alive(pid: int) -> bool:

@@ -33,7 +33,7 @@ from tests.faults.world import World
 #: How often a day begins with empty data folders, and how often with a change of the project.
 _ANEW, _CHANGED = 0.2, 0.2
 _FEWEST, _MOST = 14, 24
-_PARTS = 5
+_PARTS = 3
 
 
 @dataclass
