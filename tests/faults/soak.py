@@ -34,6 +34,8 @@ from tests.faults.world import World
 _ANEW, _CHANGED = 0.2, 0.2
 _FEWEST, _MOST = 14, 24
 _PARTS = 3
+#: Seconds between two looks of a reader: readers are to be there, not to take the machine.
+_PAUSE = 0.8
 
 
 @dataclass
@@ -105,7 +107,7 @@ def soak(kills: int, seed: int, first: int, readers: int, folder: Path) -> Tally
         try:
             run_through(undisturbed, world.as_of, pace)
             runs = len(killed.runs)
-            with reading(killed.published, readers) as seen:
+            with reading(killed.published, readers, _PAUSE) as seen:
                 for moment in moments:
                     kill = kill_at(killed, world.as_of, moment, pace)
                     if kill is not None:
