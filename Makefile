@@ -39,8 +39,8 @@ parse: .venv/run.installed ## parse the dbt project, after a model was added
 test: .venv/test.installed ## run everything that .ci/run runs, with the seconds of each group
 	@$(BIN)/python -m tests.groups $(GROUPS)
 
-soak: .venv/test.installed ## ten times as many random worlds as in the tests, for an hour or so, and whole runs that take long
-	@BAROMETER_WORLDS=10 $(BIN)/python -m tests.groups properties 'long stories'
+soak: .venv/test.installed ## ten times as many random worlds as in the tests, for an hour or so, whole runs that take long, 300 kills
+	@BAROMETER_WORLDS=10 $(BIN)/python -m tests.groups properties 'long stories' kills
 
 bench: .venv/test.installed ## print the benchmark table
 	@$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.errors import BarometerError
+from orchestration.errors import BarometerError, hint_of_machine
 from orchestration.policy import check_policy, policy_warnings
 from orchestration.settings import ROOT, SAMPLE_MARK, Settings, settings_from_environment
 from orchestration.warehouse.build import kind_of_run
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.debug:
             raise
         print(f"\nBarometer stopped: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
-        print(f"What to do: {_LOOK_CLOSER}", file=sys.stderr)  # noqa: T201
+        print(f"What to do: {hint_of_machine(str(error)) or _LOOK_CLOSER}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
 
 
@@ -215,7 +215,7 @@ def _error_of(result: dg.ExecuteInProcessResult) -> BarometerError:
             if error.cls_name == BarometerError.__name__:
                 return BarometerError.from_text(error.message)
             if error.cause is None:
-                return BarometerError(error.message.strip(), _LOOK_CLOSER)
+                return BarometerError(error.message.strip(), hint_of_machine(error.message) or _LOOK_CLOSER)
             error = error.cause
     return BarometerError("The run failed.", _LOOK_CLOSER)
 

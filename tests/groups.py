@@ -36,9 +36,10 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
     "browser": ([*PYTEST, "tests/browser"],),
     "faults": ([*PYTEST, "tests/faults"],),
     "long stories": ([*PYTEST, *sorted(_SOAK)],),
+    "kills": ([sys.executable, "-m", "tests.faults.soak", "--kills", "300"],),
 }
 #: What runs only when it is named.
-_ON_REQUEST = {"long stories"}
+_ON_REQUEST = {"long stories", "kills"}
 #: Groups that need one core each run two at a time; the others have two processes of their own.
 SIDE_BY_SIDE = (
     ("lint", "dbt unit tests"),
@@ -47,6 +48,7 @@ SIDE_BY_SIDE = (
     ("end to end",),
     ("browser", "faults"),
     ("long stories",),
+    ("kills",),
 )
 
 

@@ -36,6 +36,9 @@ def versions(lock: Path = LOCK) -> Iterator[Finding]:
         yield Finding(BROKEN, "Python", f"is {python}, must be {'.'.join(map(str, _PYTHON))} or later")
     else:
         yield Finding(OK, "Python", python)
+    if not lock.exists():
+        yield Finding(WARNING, "packages", f"there is no {lock} to compare them with")
+        return
     wrong: dict[str, str] = {}
     count = 0
     for line in lock.read_text(encoding="utf-8").splitlines():
@@ -62,7 +65,7 @@ def versions(lock: Path = LOCK) -> Iterator[Finding]:
 def environment(variables: Mapping[str, str]) -> Iterator[Finding]:
     """Look for variables that nothing asks for. The values are looked at where settings are read from them."""
     files = [*(ROOT / "orchestration").rglob("*.py"), ROOT / "profiles.yml", ROOT / "Makefile"]
-    known = {name for file in files for name in _VARIABLE.findall(file.read_text(encoding="utf-8"))}
+    known = {name for file in files if file.exists() for name in _VARIABLE.findall(file.read_text(encoding="utf-8"))}
     given = {name for name in variables if name.startswith("BAROMETER_")}
     for name in sorted(given - known):
         yield Finding(WARNING, "environment", f"nothing asks for {name}{nearest(name, known)}", "Correct its name.")

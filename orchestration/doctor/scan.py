@@ -16,8 +16,9 @@ from pathlib import Path
 import duckdb
 
 from orchestration.landing.quoting import identifier
-from orchestration.settings import ROOT
 
+#: Not that of the settings: what the child imports is most of its time.
+_ROOT = Path(__file__).resolve().parents[2]
 #: What can be wrong with a file: another program has it open, a later DuckDB wrote it, there was not enough memory
 #: to read it, or it is damaged.
 HELD, NEWER, MEMORY, DAMAGED = "held", "newer", "memory", "damaged"
@@ -51,7 +52,7 @@ def scan(file: Path) -> Scan:
     """Read a file through in a child process; never raises for what is wrong with the file."""
     done = subprocess.run(
         [sys.executable, "-m", "orchestration.doctor.scan", str(file)],
-        cwd=ROOT,
+        cwd=_ROOT,
         capture_output=True,
         text=True,
         check=False,

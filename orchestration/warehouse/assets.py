@@ -15,7 +15,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtProject, dbt_
 from packaging.version import Version
 
 from orchestration import clock
-from orchestration.errors import BarometerError
+from orchestration.errors import BarometerError, hint_of_machine
 from orchestration.landing.assets import LEDGERS
 from orchestration.landing.contract import DATASETS
 from orchestration.ownership import OWNERS
@@ -313,9 +313,10 @@ def _run_dbt(
             invocation.process.kill()
             invocation.process.wait()
     if invocation.process.wait() != 0:
+        failures = "\n".join(_failures(log_file))
         raise BarometerError(
-            "dbt failed; the published file stays as it was.\n" + "\n".join(_failures(log_file)),
-            f"Every message is in {log_file}.",
+            f"dbt failed; the published file stays as it was.\n{failures}",
+            " ".join(filter(None, [hint_of_machine(failures), f"Every message is in {log_file}."])),
         )
     if done == 0:
         raise BarometerError("dbt found nothing to build.", f"What it said is in {log_file}.")

@@ -207,7 +207,7 @@ def half_made(settings: Settings) -> list[Path]:
     found += [path for suffix in ("tmp", "old") for path in settings.extracts.glob(f".*.{suffix}")]
     found += settings.planned_contacts.glob("*/.*.tmp")
     found += Path(tempfile.gettempdir()).glob(f"{settings.scratch_prefix}*")
-    return [path for path in found if path.exists()]
+    return sorted({path for path in found if path.exists()})
 
 
 def clear_half_made(settings: Settings) -> None:

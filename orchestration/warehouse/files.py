@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.errors import BarometerError
+from orchestration.errors import BarometerError, hint_of_machine
 
 
 @contextmanager
@@ -21,12 +21,11 @@ def open_duckdb(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPy
         if not read_only and not path.exists():
             _create(path)
         con = duckdb.connect(str(path), read_only=read_only)
-    except duckdb.IOException as error:
+    except duckdb.Error as error:
         hint = (
             "Close the program that holds it (a BI tool should open barometer.duckdb instead), then run again."
-            if "lock" in str(error).lower()
-            else "See that the folder can be written to and has room; a broken file can be moved away: "
-            "the next run builds it anew from the landing files."
+            if "conflicting lock" in str(error).lower()
+            else hint_of_machine(str(error)) or "`make doctor` looks at it, at its folder and at the disk."
         )
         raise BarometerError(f"{path} can't be opened: {error}", hint) from error
     if not read_only:

@@ -14,12 +14,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import dagster as dg
 import duckdb
@@ -112,9 +113,17 @@ class WarmStart:
         self._ended: dict[int, int] = {}
         assert self._line(None) == "ready"
 
-    def start(self, variables: dict[str, str], log: Path) -> Process:
+    def start(
+        self, arguments: Sequence[str], variables: dict[str, str], log: Path, is_unprivileged: bool = False
+    ) -> Process:
         assert self._server.stdin is not None
-        self._server.stdin.write(json.dumps({"environment": variables, "log": str(log)}) + "\n")
+        told = {
+            "arguments": list(arguments),
+            "environment": variables,
+            "log": str(log),
+            "is_unprivileged": is_unprivileged,
+        }
+        self._server.stdin.write(json.dumps(told) + "\n")
         self._server.stdin.flush()
         while " " in (line := self._line(None)):
             self._note(line)
@@ -194,28 +203,44 @@ class Folder:
         """Where its runs put what is for a moment."""
         return self.data.with_name(f"{self.data.name}-tmp")
 
-    def start(self, as_of: date, is_cold: bool = False) -> Run:
+    def start(self, as_of: date, is_cold: bool = False, **others: Any) -> Run:
+        """Begin a run; ``others`` are those of `forked`, for which ``warm`` must be there."""
+        if self.warm is not None and not is_cold:
+            return self.forked("run", as_of=as_of, **others)
         log = self.data.with_name(f"{self.data.name}-{len(self.runs)}.log")
         self.scratch.mkdir(parents=True, exist_ok=True)
-        log.touch()
         variables = {**environment(self.landing, self.data, as_of), "TMPDIR": str(self.scratch)}
-        if self.warm is not None and not is_cold:
-            self.runs.append(Run(self.warm.start(variables, log), log, is_cold=False))
-            return self.runs[-1]
         with log.open("wb") as output:
             process = subprocess.Popen(RUN, cwd=self.repository, env=variables, stdout=output, stderr=subprocess.STDOUT)
         self.runs.append(Run(process, log))
         return self.runs[-1]
 
-    def run(self, as_of: date) -> Run:
-        run = self.start(as_of)
+    def forked(
+        self,
+        *arguments: str,
+        as_of: date,
+        variables: Mapping[str, str] = MappingProxyType({}),
+        is_unprivileged: bool = False,
+    ) -> Run:
+        """Begin a command in a forked process."""
+        assert self.warm is not None
+        log = self.data.with_name(f"{self.data.name}-{len(self.runs)}.log")
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        log.touch()
+        given = {**environment(self.landing, self.data, as_of), "TMPDIR": str(self.scratch), **variables}
+        self.runs.append(Run(self.warm.start(arguments, given, log, is_unprivileged), log, is_cold=False))
+        return self.runs[-1]
+
+    def run(self, as_of: date, **others: Any) -> Run:
+        run = self.start(as_of, **others)
         run.wait()
         return run
 
-    def copy(self, name: str, landing: Path) -> Folder:
-        data = self.data.with_name(name)
+    def copy(self, name: str, to: Path | None = None, warm: WarmStart | None = None) -> Folder:
+        """Copy the data folder, beside it or to another folder, which may be there."""
+        data = (to or self.data.parent) / name
         shutil.copytree(self.data, data)
-        return Folder(self.repository, landing, data)
+        return Folder(self.repository, self.landing, data, warm=warm)
 
     def statuses(self) -> list[dg.DagsterRunStatus]:
         """Of its Dagster runs, oldest first."""
@@ -244,6 +269,7 @@ def copy_repository(to: Path) -> Path:
     ensure_manifest(settings_from_environment({"BAROMETER_DATA": str(to / "parsing")}))
     shutil.copytree(ROOT / "orchestration", to / "orchestration", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(DBT_PROJECT, to / "dbt_project")
+    shutil.copytree(ROOT / "requirements", to / "requirements")
     shutil.copyfile(ROOT / "profiles.yml", to / "profiles.yml")
     return to
 
@@ -279,8 +305,11 @@ def tree(folder: Path) -> dict[str, str]:
 # what differs
 
 
-def differences(one: Path, other: Path) -> list[str]:
-    """Tables and views of two published files that don't hold the same rows, clocks and records of runs apart."""
+def differences(one: Path, other: Path, left_out: Collection[str] = RECORDS_OF_RUNS) -> list[str]:
+    """Tables and views of two published files that don't hold the same rows.
+
+    ``left_out`` are tables, and columns, that may differ beside clocks.
+    """
     found = []
     with duckdb.connect() as con:
         con.execute(f"attach '{one}' as one (read_only); attach '{other}' as other (read_only)")
@@ -289,7 +318,7 @@ def differences(one: Path, other: Path) -> list[str]:
             "select database_name, schema_name, table_name, column_name from duckdb_columns() "
             "where database_name in ('one', 'other') order by column_index"
         ).fetchall():
-            if table not in RECORDS_OF_RUNS:
+            if table not in left_out and column not in left_out:
                 columns[database].setdefault(f'"{schema}"."{table}"', []).append(column)
         if columns["one"] != columns["other"]:
             return [f"other tables or columns: {columns['one'].keys() ^ columns['other'].keys() or 'columns'}"]

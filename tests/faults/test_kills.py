@@ -1,145 +1,35 @@
 """Runs that are killed, runs side by side, and a run that may not write extracts: the real pipeline, from its command.
 
-Runs cost many seconds each, so they are shared. In a copy of the repository a truncated file of consents stops the
-extracts of a first day. It is acknowledged; on the second day one data folder is killed at a random moment of every
-stage, while other processes read what it publishes, and a copy of it goes its way undisturbed, with two runs at once.
-`python -m tests.faults.soak` is the long form of it.
+In a copy of the repository a truncated file of consents stops the extracts of a first day. It is acknowledged; on the
+second day one data folder is killed at a random moment of every stage, while other processes read what it publishes,
+and a copy of it goes its way undisturbed, with two runs at once. `python -m tests.faults.soak` is the long form of it.
 """
 
 from __future__ import annotations
 
-import gzip
-import os
-import random
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date
 
 import dagster as dg
 import pytest
 
-from orchestration.warehouse.lock import warehouse_lock
-from tests.faults.harness import (
-    STAGES,
-    Folder,
-    Kill,
-    Moment,
-    Pace,
-    Reading,
-    Run,
-    copy_repository,
-    differences_of,
-    digest,
-    kill_at,
-    reading,
-    run_through,
-)
+from tests.faults.harness import differences_of, digest
 from tests.faults.reader import answer
-from tests.faults.world import World
-
-TRUNCATED = "consents/truncated.csv.gz"
-#: The moments follow from it; another one with BAROMETER_SEED.
-SEED = int(os.environ.get("BAROMETER_SEED") or random.SystemRandom().randrange(10_000))
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The files of a first day, one of them truncated; those of the second come later."""
-    world = World(tmp_path_factory.mktemp("landing"), parts=3)
-    lines = "\n".join(f"u{n},email,withdrawn,2026-06-01T00:00:{n % 60:02}" for n in range(3000))
-    content = gzip.compress(f"user_id,channel,status,occurred_at\n{lines}\n".encode())
-    (world.landing / TRUNCATED).write_bytes(content[: len(content) // 2])
-    return world
-
-
-@pytest.fixture(scope="module")
-def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    """A copy of what a run needs of the repository, so that a seed can be edited."""
-    repository = copy_repository(tmp_path_factory.mktemp("repository"))
-    return Folder(repository, world.landing, tmp_path_factory.mktemp("folders") / "first")
-
-
-@pytest.fixture(scope="module")
-def blocked(folder: Folder, world: World) -> tuple[Run, set[str], date]:
-    """The first run, which finds the truncated file; the files it left; and its date."""
-    run = folder.run(world.as_of)
-    left = {path.name for path in folder.data.iterdir()} | {path.name for path in folder.published.parent.iterdir()}
-    return run, left, world.as_of
-
-
-@dataclass
-class Outcome:
-    """The undisturbed folder, the killed one, and what was seen meanwhile."""
-
-    undisturbed: Folder
-    killed: Folder
-    dates: tuple[date, date]
-    kills: list[Kill]
-    before: str
-    read: Reading
-    #: How many runs held the one slot of those that write, when dbt's was killed.
-    slots_held: int
-
-
-def waiting(folder: Folder) -> str:
-    """What a run says that waits for another."""
-    return f"Another run is writing to {folder.data / 'warehouse'};"
-
-
-@pytest.fixture(scope="module")
-def outcome(blocked: tuple[Run, set[str], date], folder: Folder, world: World) -> Iterator[Outcome]:
-    """The file is acknowledged. One folder is killed at every stage and run again; beside it two runs at once."""
-    with (folder.repository / "dbt_project" / "seeds" / "acknowledged_rejects.csv").open("a") as seed:
-        seed.write(f"consents,{digest(folder.landing / TRUNCATED)},,delivered again\n")
-    first, second = world.as_of, world.next_day()
-    killed, undisturbed = folder.copy("killed", world.landing), folder.copy("undisturbed", world.landing)
-    try:
-        yield go_through_kills(killed, undisturbed, first, second)
-    finally:
-        for run in (*killed.runs, *undisturbed.runs):
-            if run.process.poll() is None:
-                run.kill()
-
-
-def go_through_kills(killed: Folder, undisturbed: Folder, first: date, second: date) -> Outcome:
-    print(f"BAROMETER_SEED={SEED} repeats the moments")
-    rng, pace = random.Random(SEED), Pace()
-    before, slots_held = digest(killed.published), 0
-    kills: list[Kill] = []
-    with warehouse_lock(undisturbed.data / "warehouse", 0, print):
-        pair = [undisturbed.start(second) for _ in range(2)]
-        for run in pair:
-            run.wait_for(lambda run=run: waiting(undisturbed) in run.output())  # type: ignore[misc]
-    with reading(killed.published) as read:
-        for stage in STAGES:
-            # dbt itself is there for most of its stage
-            share = rng.uniform(0.4, 0.9) if stage == "dbt" else rng.random()
-            kill = kill_at(killed, second, Moment(stage, share), pace)
-            if kill is not None:
-                kills.append(kill)
-            if stage == "dbt":
-                slots_held = killed.slots_held()
-        run_through(killed, second, pace)
-    for run in pair:
-        run.wait()
-    return Outcome(undisturbed, killed, (first, second), kills, before, read, slots_held)
-
+from tests.faults.story import SEED, TRUNCATED, FirstDay, Outcome, waiting
 
 # a file that may hide a wish to be left alone
 
 
 def test_a_truncated_file_of_consents_stops_extracts_but_not_the_publication(
-    blocked: tuple[Run, set[str], date], folder: Folder
+    blocked: FirstDay,
 ) -> None:
-    run, files, _ = blocked
+    run, files = blocked.run, blocked.files
     assert run.process.returncode == 1
     assert "barometer.duckdb" in files
     assert "extracts" not in files
     output = run.output()
     assert "Barometer stopped: No extract is written: 1 rejected rows or files" in output
     assert f"consents: {TRUNCATED}" in output
-    assert digest(folder.landing / TRUNCATED) in output
+    assert digest(blocked.folder.landing / TRUNCATED) in output
     assert "acknowledged_rejects.csv" in output
     # the summary of what is published is shown all the same
     assert "Users by engagement" in output
@@ -148,8 +38,8 @@ def test_a_truncated_file_of_consents_stops_extracts_but_not_the_publication(
 
 def test_an_acknowledged_file_stops_nothing(outcome: Outcome) -> None:
     extracts = outcome.undisturbed.data / "extracts"
-    assert [path.name for path in extracts.iterdir()] == [str(outcome.dates[1])]
-    assert (extracts / str(outcome.dates[1]) / "engagement" / "engaged.csv").stat().st_size > 100
+    assert [path.name for path in extracts.iterdir()] == [str(outcome.second)]
+    assert (extracts / str(outcome.second) / "engagement" / "engaged.csv").stat().st_size > 100
 
 
 # two at once
@@ -160,7 +50,7 @@ def test_of_two_runs_at_once_one_waits_and_both_succeed(outcome: Outcome) -> Non
     assert [run.process.returncode for run in outcome.undisturbed.runs] == [0, 0], outputs
     assert [output.count(waiting(outcome.undisturbed)) for output in outputs] == [1, 1]
     assert sorted("dbt: nothing changed" in output for output in outputs) == [False, True]
-    assert answer(outcome.undisturbed.published)[0] == str(outcome.dates[1])
+    assert answer(outcome.undisturbed.published)[0] == str(outcome.second)
 
 
 # kills
@@ -192,7 +82,7 @@ def test_readers_never_notice(outcome: Outcome) -> None:
     assert read.errors == []
     assert read.reads > 20
     # each met two whole builds, one after the other
-    first, second = (str(day) for day in outcome.dates)
+    first, second = str(outcome.first), str(outcome.second)
     assert [[build.split()[0] for build in seen] for seen in read.builds] == [[first, second]] * 2
 
 

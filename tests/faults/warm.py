@@ -1,11 +1,12 @@
 """A process that has imported all that a run needs, and forks a run of the command for each line on its input.
 
 Half of the time of a short run goes into imports, in which there is nothing to be killed for. A line is JSON: the
-environment and the file for the output. It answers `<pid>`, and `<pid> <status>` when a run has ended.
+arguments, the environment and the file for the output. It answers `<pid>`, and `<pid> <status>` when a run has ended.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import select
@@ -13,9 +14,35 @@ import signal
 import sys
 import traceback
 
+#: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH.
+_PASSING_BY = (1, 2)
+_PR_CAPBSET_DROP = 24
 
-def run(environment: dict[str, str], log: str) -> None:
-    """Be a run of the pipeline."""
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _Data(ctypes.Structure):
+    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
+
+
+def drop_privileges() -> None:
+    """Give up the right to pass by the rights of files, which root has."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, data = _Header(0x20080522, 0), (_Data * 2)()
+    libc.capget(ctypes.byref(header), data)
+    for number in _PASSING_BY:
+        data[0].effective &= ~(1 << number)
+        data[0].permitted &= ~(1 << number)
+    assert libc.capset(ctypes.byref(header), data) == 0, os.strerror(ctypes.get_errno())
+    # nor may a child that runs a program have it again
+    for number in _PASSING_BY:
+        libc.prctl(_PR_CAPBSET_DROP, number)
+
+
+def run(arguments: list[str], environment: dict[str, str], log: str, is_unprivileged: bool) -> None:
+    """Be a command of the pipeline."""
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(file, 1)
@@ -29,7 +56,9 @@ def run(environment: dict[str, str], log: str) -> None:
 
     status = 0
     try:
-        main(["run"])
+        if is_unprivileged:
+            drop_privileges()
+        main(arguments)
     except SystemExit as ended:
         status = int(ended.code or 0)
     except BaseException:
@@ -72,7 +101,7 @@ def main() -> None:
             if pid == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                run(told["environment"], told["log"])
+                run(told["arguments"], told["environment"], told["log"], told["is_unprivileged"])
             print(pid, flush=True)
 
 
