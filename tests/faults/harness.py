@@ -40,7 +40,7 @@ STAGES = {
     "end": r" s  (Extracts (written|unchanged)|No extracts)",
 }
 #: What lies in the folder of the warehouse when no run goes on.
-AT_REST = {".lock", "dbt", "working.duckdb", "build.duckdb", "barometer.duckdb"}
+AT_REST = {".lock", "dbt", "working.duckdb", "build.duckdb", "barometer.duckdb", "activation.sqlite"}
 #: Columns that say when, not what; tables that say how often and how long it ran.
 CLOCKS = {"built_at", "loaded_at", "seen_at", "seconds"}
 RECORDS_OF_RUNS = {"pipeline_runs"}
@@ -444,7 +444,7 @@ class Reading:
 
 
 @contextmanager
-def reading(published: Path, readers: int = 2, pause: float = 0.2) -> Iterator[Reading]:
+def reading(published: Path, readers: int = 2, pause: float = 0.3) -> Iterator[Reading]:
     """Let other processes read a published file again and again; yields what they saw, known when they have ended."""
     command = [sys.executable, "-m", "tests.faults.reader", str(published), str(pause)]
     processes = [
