@@ -12,6 +12,10 @@ _OF_THE_MACHINE = {
         "database or disk is full",
         "file too large",
     ),
+    "See that the disk of BAROMETER_DATA has room and is sound, then run again; `make doctor` looks at both.": (
+        # what SQLite says of a full disk, too
+        "disk i/o error",
+    ),
     "`make doctor` says which file is damaged; `make doctor ARGS=--fix` puts it aside, and the next run makes it "
     "anew.": (
         "corrupt database file",

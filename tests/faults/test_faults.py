@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from orchestration.publish.publish import publish
 from orchestration.settings import Settings
 from orchestration.warehouse.build import build_of
 from orchestration.warehouse.running_tests import current_tests
-from tests.faults.harness import RECORDS_OF_RUNS, Folder, Run, WarmStart, differences, differences_of, digest, tree
+from tests.faults.harness import RECORDS_OF_RUNS, Folder, Run, differences, differences_of, digest, tree
 from tests.faults.story import FirstDay, Outcome
 
 LINUX_ROOT = pytest.mark.skipif(
@@ -37,17 +37,10 @@ LINUX_ROOT = pytest.mark.skipif(
 ORDER_OF_LOADS = {*RECORDS_OF_RUNS, "load_files", "load_id"}
 
 
-@pytest.fixture(scope="module")
-def warm(outcome: Outcome) -> Iterator[WarmStart]:
-    warm = WarmStart(outcome.undisturbed.repository)
-    yield warm
-    warm.stop()
-
-
 @pytest.fixture
-def sound(outcome: Outcome, warm: WarmStart, tmp_path: Path) -> Folder:
+def sound(outcome: Outcome, tmp_path: Path) -> Folder:
     """A copy of the folder in which nothing went wrong."""
-    return outcome.undisturbed.copy("sound", tmp_path, warm)
+    return outcome.undisturbed.copy("sound", tmp_path, outcome.undisturbed.warm)
 
 
 def settings_of(folder: Folder, as_of: date) -> Settings:
@@ -63,6 +56,11 @@ def has_stopped(run: Run, *words: str) -> bool:
     assert "\nWhat to do: " in error, output
     assert all(word in error for word in words), output
     return True
+
+
+def lists(extracts: Path) -> dict[str, str]:
+    """The files of extracts, without those that say of which build they are."""
+    return {name: sum_ for name, sum_ in tree(extracts).items() if not name.endswith("manifest.json")}
 
 
 # a full disk
@@ -96,34 +94,48 @@ def mounted(path: Path) -> Iterator[Disk]:
 
 @dataclass
 class Ladder:
-    """Runs of the second day on a disk that is full, then not quite, then has room."""
+    """Runs of the second day with a warehouse on a disk that is full, then not quite, then has room.
+
+    Before the last one a file is damaged, and doctor mends that.
+    """
 
     folder: Folder
     loading: Run
     building: Run
+    doctor: Run
+    fix: Run
     mended: Run
+    #: The published file before, and after each run.
     published: list[str]
 
 
 @pytest.fixture(scope="module")
-def ladder(
-    blocked: FirstDay, outcome: Outcome, warm: WarmStart, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ladder]:
-    place = tmp_path_factory.mktemp("disk")
-    with mounted(place / "full") as disk:
-        shutil.copytree(blocked.folder.data, disk.path, dirs_exist_ok=True)
-        folder = Folder(outcome.undisturbed.repository, blocked.folder.landing, disk.path, warm=warm)
+def ladder(blocked: FirstDay, outcome: Outcome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ladder]:
+    data = tmp_path_factory.mktemp("disk") / "full"
+    shutil.copytree(blocked.folder.data, data, ignore=shutil.ignore_patterns("warehouse"))
+    with mounted(data / "warehouse") as disk:
+        shutil.copytree(blocked.folder.data / "warehouse", disk.path, dirs_exist_ok=True)
+        folder = replace(outcome.undisturbed, data=data, runs=[])
         published, runs = [digest(folder.published)], []
-        for megabytes in (0.2, 8.0, 400.0):
+        for megabytes in (0.2, 8.0):
             disk.leave(megabytes)
             runs.append(folder.run(outcome.second))
             published.append(digest(folder.published))
-        yield Ladder(folder, *runs, published)
+        disk.leave(400.0)
+        # much of it, since some blocks are free
+        working = folder.data / "warehouse" / "working.duckdb"
+        damage(working, 0.2, working.stat().st_size // 2)
+        for arguments in (("doctor",), ("doctor", "--fix"), ("run",)):
+            runs.append(folder.forked(*arguments, as_of=outcome.second))
+            runs[-1].wait()
+        working.with_name("working.duckdb.broken-1").unlink()
+        yield Ladder(folder, *runs, [*published, digest(folder.published)])
 
 
 @LINUX_ROOT
 def test_a_full_disk_stops_a_run_while_it_loads(ladder: Ladder) -> None:
     assert has_stopped(ladder.loading, "Make room")
+    assert "Loading" in ladder.loading.output()
     assert "Loaded" not in ladder.loading.output()
 
 
@@ -133,10 +145,22 @@ def test_a_full_disk_stops_a_run_while_dbt_builds(ladder: Ladder) -> None:
 
 
 @LINUX_ROOT
-def test_with_room_it_ends_where_an_undisturbed_run_does(ladder: Ladder, outcome: Outcome) -> None:
+def test_doctor_names_a_damaged_file_and_puts_it_aside(ladder: Ladder) -> None:
+    assert has_stopped(ladder.doctor, "Something is broken")
+    assert "broken   working.duckdb: is damaged" in ladder.doctor.output()
+    assert ladder.fix.process.returncode == 0, ladder.fix.output()
+    assert "mended   working.duckdb: working.duckdb is now working.duckdb.broken-1" in ladder.fix.output()
+
+
+@LINUX_ROOT
+def test_with_room_and_without_damage_it_ends_where_an_undisturbed_run_does(ladder: Ladder, outcome: Outcome) -> None:
+    folder, other = ladder.folder, outcome.undisturbed
     assert ladder.mended.process.returncode == 0, ladder.mended.output()
     assert ladder.published[0] == ladder.published[1] == ladder.published[2] != ladder.published[3]
-    assert differences_of(ladder.folder, outcome.undisturbed) == []
+    assert differences(folder.published, other.published, ORDER_OF_LOADS) == []
+    assert tree(folder.data / "planned_contacts") == tree(other.data / "planned_contacts")
+    assert lists(folder.data / "extracts") == lists(other.data / "extracts") != {}
+    assert folder.leftovers() == []
 
 
 @LINUX_ROOT
@@ -166,9 +190,6 @@ def test_a_full_disk_while_extracting_shows_no_half_of_a_list(sound: Folder, out
     def write(extracts: Path) -> None:
         with _open_with_one_thread(settings, build_of(settings)) as con:
             write_extracts(con, extracts, settings.planned_contacts, settings.as_of, "a build", current_tests())
-
-    def lists(extracts: Path) -> dict[str, str]:
-        return {name: sum_ for name, sum_ in tree(extracts).items() if not name.endswith("manifest.json")}
 
     with mounted(tmp_path / "disk") as disk:
         disk.leave(0.05)
@@ -244,29 +265,16 @@ def test_a_published_file_that_cannot_be_opened_is_published_again(sound: Folder
     assert differences_of(sound, outcome.undisturbed) == []
 
 
-def test_doctor_puts_a_damaged_file_aside_and_the_next_run_ends_as_before(sound: Folder, outcome: Outcome) -> None:
-    warehouse = sound.data / "warehouse"
-    damage(warehouse / "working.duckdb", 0.4)
-    (warehouse / ".barometer.duckdb.tmp").write_bytes(b"half a copy")
-
-    def doctor(*arguments: str) -> tuple[int, str]:
-        run = sound.forked("doctor", *arguments, as_of=outcome.second)
-        return run.wait(), run.output()
-
+def test_a_published_file_that_is_damaged_further_in_is_found_by_doctor(sound: Folder, outcome: Outcome) -> None:
+    damage(sound.published, 0.2, sound.published.stat().st_size // 2)
     before = tree(sound.data)
-    status, said = doctor()
-    assert (status, tree(sound.data)) == (1, before), said
-    assert "broken   working.duckdb: is damaged" in said
-    assert "warning  leftovers: 1 half-made files" in said
-    assert "Barometer stopped: Something is broken." in said
-    status, said = doctor("--fix")
-    assert status == 0, said
-    assert "mended   working.duckdb: working.duckdb is now working.duckdb.broken-1" in said
+    doctor = sound.forked("doctor", as_of=outcome.second)
+    assert (doctor.wait(), tree(sound.data)) == (1, before), doctor.output()
+    assert "broken   barometer.duckdb: is damaged" in doctor.output()
+    assert sound.forked("doctor", "--fix", as_of=outcome.second).wait() == 0, sound.runs[-1].output()
     assert sound.run(outcome.second).process.returncode == 0, sound.runs[-1].output()
-    assert differences(sound.published, outcome.undisturbed.published, ORDER_OF_LOADS) == []
-    assert tree(sound.data / "planned_contacts") == tree(outcome.undisturbed.data / "planned_contacts")
-    (warehouse / "working.duckdb.broken-1").unlink()
-    assert sound.leftovers() == []
+    sound.published.with_name("barometer.duckdb.broken-1").unlink()
+    assert differences_of(sound, outcome.undisturbed) == []
 
 
 # a clock that jumps
