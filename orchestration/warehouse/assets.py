@@ -42,6 +42,8 @@ AS_OF_FOLDERS = ("intermediate/as_of", "families", "marts", "audiences", "plan")
 #: One of their folders: views of the segment history, which the file of a backfill has not.
 HISTORY_FOLDER = "marts/history"
 _PROGRESS_SECONDS = 3.0
+#: So many lines of a dbt log are shown.
+_MOST_FAILURES = 10
 #: What a kind of run does not build.
 _LEFT_OUT = {INTRADAY: PLAN_FOLDERS, BACKFILL: (HISTORY_FOLDER,)}
 _PLANS_NOTHING = "intraday runs plan nothing"
@@ -313,10 +315,10 @@ def _run_dbt(
             invocation.process.kill()
             invocation.process.wait()
     if invocation.process.wait() != 0:
-        failures = "\n".join(_failures(log_file))
+        failures = _failures(log_file)
         raise BarometerError(
-            f"dbt failed; the published file stays as it was.\n{failures}",
-            " ".join(filter(None, [hint_of_machine(failures), f"Every message is in {log_file}."])),
+            "dbt failed; the published file stays as it was.\n" + "\n".join(failures[:_MOST_FAILURES]),
+            " ".join(filter(None, [hint_of_machine("\n".join(failures)), f"Every message is in {log_file}."])),
         )
     if done == 0:
         raise BarometerError("dbt found nothing to build.", f"What it said is in {log_file}.")
@@ -340,4 +342,4 @@ def _failures(log_file: Path) -> list[str]:
     """Return the lines of a dbt log that say what failed."""
     lines = log_file.read_text(encoding="utf-8").splitlines()
     marks = (" ERROR ", " FAIL ", "Error in ", "Error:")
-    return [f"  {line.strip()}" for line in lines if any(mark in line for mark in marks)][:10]
+    return [f"  {line.strip()}" for line in lines if any(mark in line for mark in marks)]
