@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run backfill explain erase-landing dev parse test soak bench lint lock clean
+.PHONY: help run backfill explain erase-landing doctor dev parse test soak bench lint lock clean
 
 help: ## show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -36,14 +36,17 @@ erase-landing: .venv/run.installed ## list the landing files that still hold use
 dev: .venv/run.installed ## open the Dagster UI on this machine
 	@$(BIN)/python -m orchestration dev $(ARGS)
 
+doctor: .venv/run.installed ## say what is wrong with the data folder, and how to mend it: ARGS=--fix or ARGS=--rebuild
+	@$(BIN)/python -m orchestration doctor $(ARGS)
+
 parse: .venv/run.installed ## parse the dbt project, after a model was added
 	@$(BIN)/python -m orchestration parse
 
 test: .venv/test.installed ## run everything that .ci/run runs, with the seconds of each group
 	@$(BIN)/python -m tests.groups $(GROUPS)
 
-soak: .venv/test.installed ## ten times as many random worlds as in the tests, for an hour or so, and whole runs that take long
-	@BAROMETER_WORLDS=10 $(BIN)/python -m tests.groups properties 'long stories'
+soak: .venv/test.installed ## for hours: ten times as many random worlds, 1,000 orders of files, whole runs that take long, 300 kills
+	@BAROMETER_WORLDS=10 $(BIN)/python -m tests.groups properties orders 'long stories' kills
 
 bench: .venv/test.installed ## print the benchmark table
 	@$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -9,14 +9,14 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.automation.backfill import build_range, wanted_dates
-from orchestration.errors import BarometerError
+from orchestration.errors import BarometerError, hint_of_machine
 from orchestration.policy import check_policy, policy_warnings
 from orchestration.settings import ALERT_WEBHOOK, ROOT, SAMPLE_MARK, Settings, settings_from_environment
 from orchestration.warehouse.build import kind_of_run
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.debug:
             raise
         print(f"\nBarometer stopped: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
-        print(f"What to do: {_LOOK_CLOSER}", file=sys.stderr)  # noqa: T201
+        print(f"What to do: {hint_of_machine(str(error)) or _LOOK_CLOSER}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
 
 
@@ -96,6 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--as-of", metavar="DATE", type=_date, help="a date that was built (default: the published)")
     explain.add_argument("--addresses", action="store_true", help="show the addresses too, which are personal data")
     explain.set_defaults(command=_explain)
+    doctor = commands.add_parser("doctor", parents=[common], help="say what is wrong, and how to mend it")
+    doctor.add_argument("--fix", action="store_true", help="mend what can be without losing anything")
+    doctor.add_argument("--rebuild", action="store_true", help="build everything anew from the landing files")
+    doctor.add_argument("--as-of", metavar="DATE", type=_date, help="the date to rebuild (default: the published)")
+    doctor.add_argument("--yes", action="store_true", help="rebuild without asking")
+    doctor.set_defaults(command=_doctor)
     return parser
 
 
@@ -179,13 +185,15 @@ def _run(options: argparse.Namespace) -> None:
 
         from orchestration.automation.alerts import tell_ended_runs
         from orchestration.publish.assets import PUBLISHED
+        from orchestration.resources import DEFAULT_DATE_TAG
         from orchestration.summary import print_summary
         from orchestration.warehouse.build import NIGHTLY
 
         job = definitions.resolve_job_def(NIGHTLY)
         with dg.DagsterInstance.get() as instance:
             seconds = {"start": time.perf_counter() - started}
-            result = _execute(job, instance, settings.as_of, options.debug)
+            tags = {} if settings.is_as_of_given else {DEFAULT_DATE_TAG: "true"}
+            result = _execute(job, instance, settings.as_of, options.debug, tags)
             _say(tell_ended_runs(settings, instance, is_last_resort=True))
     except Exception as error:
         _tell_of_no_run(error)
@@ -224,9 +232,13 @@ def _say(lines: Sequence[str]) -> None:
 
 
 def _execute(
-    job: dg.JobDefinition, instance: dg.DagsterInstance, as_of: date, is_debug: bool
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    as_of: date,
+    is_debug: bool,
+    tags: Mapping[str, str] | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """Run a job for a date in this process; ``is_debug``: an error is raised as it is."""
+    """Run a job for a date in this process, with ``tags``; ``is_debug``: an error is raised as it is."""
     from orchestration.resources import PID_TAG, RUN_TAG
 
     run_id = str(uuid.uuid4())
@@ -235,7 +247,7 @@ def _execute(
         partition_key=as_of.isoformat(),
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         run_id=run_id,
-        tags={RUN_TAG: run_id, PID_TAG: str(os.getpid())},
+        tags={RUN_TAG: run_id, PID_TAG: str(os.getpid()), **(tags or {})},
         raise_on_error=is_debug,
     )
 
@@ -296,7 +308,7 @@ def _error_of(result: dg.ExecuteInProcessResult) -> BarometerError:
             if error.cls_name == BarometerError.__name__:
                 return BarometerError.from_text(error.message)
             if error.cause is None:
-                return BarometerError(error.message.strip(), _LOOK_CLOSER)
+                return BarometerError(error.message.strip(), hint_of_machine(error.message) or _LOOK_CLOSER)
             error = error.cause
     return BarometerError("The run failed.", _LOOK_CLOSER)
 
@@ -347,3 +359,17 @@ def _explain(options: argparse.Namespace) -> None:
     from orchestration.explain.text import explain
 
     print(explain(settings_from_environment(), options.user, options.as_of, options.addresses))  # noqa: T201
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    from orchestration.doctor.command import ask_on_terminal, doctor, rebuild
+
+    def run(as_of: date) -> None:
+        _run(argparse.Namespace(as_of=as_of, debug=options.debug))
+
+    _use_sample_unless_told()
+    settings = settings_from_environment()
+    if options.rebuild:
+        rebuild(settings, options.as_of, options.yes, ask_on_terminal, print, run)
+    else:
+        doctor(settings, options.fix, print)

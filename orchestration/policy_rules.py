@@ -89,6 +89,7 @@ VARS: Mapping[str, Rule] = {
     "business_time_zone": _TIME_ZONE,
     "business_currency": _CURRENCY,
     "min_event_date": _DATE,
+    "max_days_without_a_run": _DAYS,
     "settle_seconds": _AMOUNT,
     "user_id_is_address": _one_of("stop", "hash"),
     "max_address_like_share": _SHARE,

@@ -17,7 +17,16 @@ from orchestration.errors import BarometerError
 from orchestration.policy import check_policy
 from orchestration.report.pipeline_runs import close_killed
 from orchestration.settings import Settings, settings_from_environment
-from orchestration.warehouse.build import BACKFILL, INTRADAY, NIGHTLY, Build, build_of, clear_half_made, kind_of
+from orchestration.warehouse.build import (
+    BACKFILL,
+    INTRADAY,
+    NIGHTLY,
+    Build,
+    build_of,
+    clear_half_made,
+    kind_of,
+    refuse_wrong_clock,
+)
 from orchestration.warehouse.lock import LOCK_WAIT_SECONDS, warehouse_lock
 
 #: What people read while a run goes on, on the command line and in the run's log in the UI.
@@ -29,8 +38,10 @@ WRITER_POOL = "duckdb_writer"
 #: Which process a run lives in, and whether it holds the lock. Dagster gives a run's tags to those that repeat it, so
 #: the third says whose they are.
 PID_TAG, _LOCK_TAG, RUN_TAG = "barometer/pid", "barometer/lock", "barometer/run"
-#: Dagster's own tags: the date of a run, and how often it is run again by itself.
-_PARTITION_TAG, _MAX_RETRIES_TAG = "dagster/partition", "dagster/max_retries"
+#: On a run whose date nobody named.
+DEFAULT_DATE_TAG = "barometer/default_date"
+#: Dagster's own tags: the date of a run, how often it is run again by itself, and the schedule that asked for it.
+_PARTITION_TAG, _MAX_RETRIES_TAG, _SCHEDULE_TAG = "dagster/partition", "dagster/max_retries", "dagster/schedule_name"
 _RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
@@ -112,6 +123,7 @@ class Warehouse(dg.ConfigurableResource):
         clear_half_made(self._settings)
         stack.callback(clear_half_made, self._settings)
         self._build = None
+        refuse_wrong_clock(self._settings, _is_date_asked_for(self._settings, run.tags))
         self._kind = kind_of(self._settings)
         _refuse_another_kind(run.job_name, self._kind, self._settings.as_of)
         if self._kind == NIGHTLY:
@@ -137,26 +149,42 @@ def _of_its_date(settings: Settings, tags: Mapping[str, str]) -> Settings:
     return replace(settings, as_of=date.fromisoformat(partition)) if partition else settings
 
 
+def _is_date_asked_for(settings: Settings, tags: Mapping[str, str]) -> bool:
+    """Whether somebody named the date of a run: not the schedule, and not a command that took the default."""
+    if settings.is_as_of_given or settings.is_today_given:
+        return True
+    return _PARTITION_TAG in tags and _SCHEDULE_TAG not in tags and DEFAULT_DATE_TAG not in tags
+
+
 def clear_killed_runs(instance: dg.DagsterInstance, run_id: str | None) -> list[str]:
     """Mark unfinished runs that were killed as failed and free their pool slots; return their ids.
 
-    A killed run stays STARTED and keeps its slots for ever otherwise. Whoever calls it holds the lock, so a run that
-    never let go of it is gone, even if its process number lives again (in a container it often does); one that waits
-    for it, or is about to end, lives as long as its process.
+    A killed run stays STARTED and keeps its slots for ever otherwise. Whoever calls it holds the lock.
     """
-    cleared = []
+    killed = killed_runs(instance, run_id)
+    for run in killed:
+        # whoever clears it does its work too
+        instance.add_run_tags(run.run_id, {_MAX_RETRIES_TAG: "0"})
+        instance.report_run_failed(run, message="The process of this run is gone; the next run cleared it away.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    return [run.run_id for run in killed]
+
+
+def killed_runs(instance: dg.DagsterInstance, run_id: str | None = None) -> list[dg.DagsterRun]:
+    """Return unfinished runs that were killed, but for the run ``run_id``. Whoever calls it holds the lock.
+
+    So a run that never let go of it is gone, even if its process number lives again (in a container it often does);
+    one that waits for it, or is about to end, lives as long as its process.
+    """
+    killed = []
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED)):
         pid = run.tags.get(PID_TAG)
         if run.run_id == run_id or pid is None or run.tags.get(RUN_TAG) != run.run_id:
             continue
         if run.tags.get(_LOCK_TAG) != "held" and _is_alive(int(pid)):
             continue
-        # whoever clears it does its work too
-        instance.add_run_tags(run.run_id, {_MAX_RETRIES_TAG: "0"})
-        instance.report_run_failed(run, message="The process of this run is gone; the next run cleared it away.")
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        cleared.append(run.run_id)
-    return cleared
+        killed.append(run)
+    return killed
 
 
 def _is_alive(pid: int) -> bool:

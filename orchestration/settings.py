@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import math
 import os
 from collections.abc import Mapping
@@ -38,6 +39,9 @@ class Settings:
     target: str = "duckdb"
     hash_key: str | None = field(default=None, repr=False)
     settle_seconds: float | None = None
+    #: Whether somebody said which day it is, and which date to build; else the machine's clock does.
+    is_today_given: bool = True
+    is_as_of_given: bool = True
 
     @property
     def warehouse(self) -> Path:
@@ -63,6 +67,11 @@ class Settings:
     def scratch_file(self) -> Path:
         """What a backfill derives from addresses, while it goes on."""
         return self.backfills / "scratch.duckdb"
+
+    @property
+    def scratch_prefix(self) -> str:
+        """How the names of temporary folders begin in which landing files are unpacked, of this data folder alone."""
+        return f"barometer-{hashlib.sha256(str(self.data).encode()).hexdigest()[:12]}-"
 
     @property
     def published_file(self) -> Path:
@@ -153,18 +162,21 @@ def settings_from_environment(environment: Mapping[str, str] | None = None) -> S
     """Read ``BAROMETER_*``; raises BarometerError with the variable's name where a value can't be used."""
     env = os.environ if environment is None else environment
     data = Path(env.get("BAROMETER_DATA") or ROOT / "data").absolute()
-    today = environment_date(env, "BAROMETER_TODAY") or clock.today(dbt_vars()["business_time_zone"])
+    given = {name: environment_date(env, f"BAROMETER_{name}") for name in ("TODAY", "AS_OF")}
+    today = given["TODAY"] or clock.today(dbt_vars()["business_time_zone"])
     target = env.get("BAROMETER_TARGET") or "duckdb"
     if target not in TARGETS:
         raise BarometerError(f"BAROMETER_TARGET is {target!r}.", f"Set it to one of: {', '.join(TARGETS)}.")
     return Settings(
         landing=Path(env.get("BAROMETER_LANDING") or ROOT / "data" / "landing").absolute(),
         data=data,
-        as_of=environment_date(env, "BAROMETER_AS_OF") or today - timedelta(days=1),
+        as_of=given["AS_OF"] or today - timedelta(days=1),
         today=today,
         target=target,
         hash_key=env.get("BAROMETER_HASH_KEY") or None,
         settle_seconds=_seconds(env, "BAROMETER_SETTLE_SECONDS"),
+        is_today_given=given["TODAY"] is not None,
+        is_as_of_given=given["AS_OF"] is not None,
     )
 
 

@@ -37,9 +37,11 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
     "browser": ([*PYTEST, "tests/browser"],),
     "faults": ([*PYTEST, "tests/faults"],),
     "long stories": ([*PYTEST, *sorted(_SOAK)],),
+    "orders": ([sys.executable, "-m", "tests.properties.orders", "--orders", "1000"],),
+    "kills": ([sys.executable, "-m", "tests.faults.soak", "--kills", "300"],),
 }
 #: What runs only when it is named.
-_ON_REQUEST = {"long stories"}
+_ON_REQUEST = {"orders", "long stories", "kills"}
 #: Groups that need one core each run two at a time; the others have two processes of their own.
 SIDE_BY_SIDE = (
     ("lint", "dbt unit tests"),
@@ -47,7 +49,8 @@ SIDE_BY_SIDE = (
     ("properties",),
     ("end to end",),
     ("browser", "faults"),
-    ("long stories",),
+    ("orders", "long stories"),
+    ("kills",),
 )
 
 

@@ -86,6 +86,7 @@ def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
             load_settings(settings.policy, settings.settle_seconds, settings.hash_key),
             clock.now,
             log.info,
+            settings.scratch_prefix,
         )
         rows = {
             name: con.execute(f'select count(*) from raw."{name}"').fetchone()[0]  # type: ignore[index]

@@ -96,14 +96,19 @@ class LoadResult:
 
 
 def load_landing(
-    con: duckdb.DuckDBPyConnection, landing: Path, settings: LoadSettings, now: Clock, report: Report
+    con: duckdb.DuckDBPyConnection,
+    landing: Path,
+    settings: LoadSettings,
+    now: Clock,
+    report: Report,
+    scratch_prefix: str = "landing-",
 ) -> LoadResult:
     """Load every new file below ``landing`` into the schema ``raw`` of the connection's current catalog.
 
     Where nothing is new, nothing is written. Trouble with one file sets that file aside; trouble with
-    writing is raised.
+    writing is raised. Files are unpacked to a temporary folder whose name begins with ``scratch_prefix``.
     """
-    with session(con), tempfile.TemporaryDirectory(prefix="landing-") as scratch:
+    with session(con), tempfile.TemporaryDirectory(prefix=scratch_prefix) as scratch:
         return _Load(con, landing, settings, now, report, Path(scratch)).run()
 
 

@@ -15,7 +15,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtProject, dbt_
 from packaging.version import Version
 
 from orchestration import clock
-from orchestration.errors import BarometerError
+from orchestration.errors import BarometerError, hint_of_machine
 from orchestration.landing.assets import LEDGERS
 from orchestration.landing.contract import DATASETS
 from orchestration.ownership import OWNERS
@@ -45,6 +45,8 @@ AS_OF_FOLDERS = ("intermediate/as_of", "families", "marts", "audiences", "plan")
 #: One of their folders: views of the segment history, which the file of a backfill has not.
 HISTORY_FOLDER = "marts/history"
 _PROGRESS_SECONDS = 3.0
+#: So many lines of a dbt log are shown.
+_MOST_FAILURES = 10
 #: What a kind of run does not build.
 _LEFT_OUT = {INTRADAY: PLAN_FOLDERS, BACKFILL: (HISTORY_FOLDER,)}
 _PLANS_NOTHING = "intraday runs plan nothing"
@@ -318,9 +320,10 @@ def _run_dbt(
             invocation.process.kill()
             invocation.process.wait()
     if invocation.process.wait() != 0:
+        failures = _failures(log_file)
         raise BarometerError(
-            "dbt failed; the published file stays as it was.\n" + "\n".join(_failures(log_file)),
-            f"Every message is in {log_file}.",
+            "dbt failed; the published file stays as it was.\n" + "\n".join(failures[:_MOST_FAILURES]),
+            " ".join(filter(None, [hint_of_machine("\n".join(failures)), f"Every message is in {log_file}."])),
         )
     if not is_parsed:
         project.keep_parsed(target, parsed)
@@ -346,4 +349,4 @@ def _failures(log_file: Path) -> list[str]:
     """Return the lines of a dbt log that say what failed."""
     lines = log_file.read_text(encoding="utf-8").splitlines()
     marks = (" ERROR ", " FAIL ", "Error in ", "Error:")
-    return [f"  {line.strip()}" for line in lines if any(mark in line for mark in marks)][:10]
+    return [f"  {line.strip()}" for line in lines if any(mark in line for mark in marks)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from orchestration.landing.quoting import identifier, literal
 from orchestration.landing.schema import create_raw_schema
 from orchestration.publish.publish import refuse_addresses, seal
 from orchestration.settings import DBT_PROJECT, Settings
-from orchestration.warehouse import build_state, forget, history, planned, prepare, project
+from orchestration.warehouse import build_state, dates, forget, history, planned, prepare, project
 from orchestration.warehouse.families import published_families
 from orchestration.warehouse.files import open_duckdb, remove_duckdb
 from orchestration.warehouse.running_tests import current_tests, refuse_changed_tests
@@ -76,6 +78,16 @@ def kind_of(settings: Settings) -> str:
     with open_duckdb(settings.build_file) as con:
         build_state.create_history_schema(con)
         return kind_of_run(settings.as_of, settings.today, build_state.final_dates(con))
+
+
+def refuse_wrong_clock(settings: Settings, is_date_asked_for: bool) -> None:
+    """Raise BarometerError where the dates that were built say that the machine's clock is wrong."""
+    with open_duckdb(settings.build_file) as con:
+        build_state.create_history_schema(con)
+        final = build_state.final_dates(con)
+    dates.refuse_clock_behind(settings.today, final, settings.is_today_given)
+    if settings.as_of < settings.today:
+        dates.refuse_clock_ahead(settings.as_of, final, settings.policy["max_days_without_a_run"], is_date_asked_for)
 
 
 def build_of(settings: Settings) -> Build:
@@ -197,10 +209,25 @@ def finish_upstream(settings: Settings, build: Build) -> None:
         build_state.store_fingerprint(con, build.upstream, build_state.UPSTREAM)
 
 
+def half_made(settings: Settings) -> list[Path]:
+    """Return files and folders that a run which failed or was killed left: nobody needs them, some hold addresses."""
+    unfinished = (settings.scratch_file, settings.backfills / _UNFINISHED)
+    found = [path.with_name(path.name + suffix) for path in unfinished for suffix in ("", ".wal", ".tmp")]
+    found += [*settings.warehouse.glob(".*.tmp"), *settings.warehouse.glob("*.duckdb.tmp")]
+    found += settings.backfills.glob(".*.tmp")
+    found += [path for suffix in ("tmp", "old") for path in settings.extracts.glob(f".*.{suffix}")]
+    found += settings.planned_contacts.glob("*/.*.tmp")
+    found += Path(tempfile.gettempdir()).glob(f"{settings.scratch_prefix}*")
+    return sorted({path for path in found if path.exists()})
+
+
 def clear_half_made(settings: Settings) -> None:
-    """Remove what a backfill that failed or was killed left: nobody else would, and it holds addresses."""
-    remove_duckdb(settings.scratch_file)
-    remove_duckdb(settings.backfills / _UNFINISHED)
+    """Remove what a run that failed or was killed left. Whoever calls it holds the lock."""
+    for path in half_made(settings):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _record(settings: Settings, build: Build) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.errors import BarometerError
+from orchestration.errors import BarometerError, hint_of_machine
 
 
 @contextmanager
@@ -18,13 +18,14 @@ def open_duckdb(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPy
     if not read_only:
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        if not read_only and not path.exists():
+            _create(path)
         con = duckdb.connect(str(path), read_only=read_only)
-    except duckdb.IOException as error:
+    except duckdb.Error as error:
         hint = (
             "Close the program that holds it (a BI tool should open barometer.duckdb instead), then run again."
-            if "lock" in str(error).lower()
-            else "See that the folder can be written to and has room; a broken file can be moved away: "
-            "the next run builds it anew from the landing files."
+            if "conflicting lock" in str(error).lower()
+            else hint_of_machine(str(error)) or "`make doctor` looks at it, at its folder and at the disk."
         )
         raise BarometerError(f"{path} can't be opened: {error}", hint) from error
     if not read_only:
@@ -35,6 +36,15 @@ def open_duckdb(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPy
         yield con
     finally:
         con.close()
+
+
+def _create(path: Path) -> None:
+    """Make an empty DuckDB file that appears whole: one that a killed run left half-made could not be opened."""
+    unfinished = path.with_name(f".{path.name}.tmp")
+    remove_duckdb(unfinished)
+    duckdb.connect(str(unfinished)).close()
+    unfinished.chmod(0o600)
+    unfinished.rename(path)
 
 
 def remove_duckdb(path: Path) -> None:

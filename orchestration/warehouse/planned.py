@@ -133,6 +133,14 @@ def load_planned(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
     _log.info("Planned contacts: %s new files loaded%s", len(new), f", {len(gone)} are gone" if gone else "")
 
 
+def check_files(con: duckdb.DuckDBPyConnection, folder: Path) -> int:
+    """Return how many files there are; raises BarometerError where one can't be read or is not what it was."""
+    found = names(folder)
+    for name in found:
+        _rows_of(con, folder / name)
+    return len(found)
+
+
 def refuse_unloaded(con: duckdb.DuckDBPyConnection, folder: Path, until: date) -> None:
     """Raise BarometerError unless just the files of plan dates up to ``until`` are loaded; ``con`` need not write."""
     stored = {name for name in _loaded(con) if date.fromisoformat(name.split("/")[0]) <= until}

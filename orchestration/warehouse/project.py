@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import shutil
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,7 +16,7 @@ from orchestration.errors import BarometerError
 from orchestration.policy import check_policy
 from orchestration.settings import DBT_PROJECT, ROOT, Settings, dbt_vars
 from orchestration.warehouse.build_state import MARTS
-from orchestration.warehouse.dbt import dbt_command, dbt_environment
+from orchestration.warehouse.dbt import dbt_environment, start_dbt
 from orchestration.warehouse.families import write_generated
 from orchestration.warehouse.lock import warehouse_lock
 
@@ -33,7 +32,9 @@ _log = logging.getLogger("barometer")
 def project_files(project: Path = DBT_PROJECT) -> list[Path]:
     """Return the files that decide what dbt does: models, macros, tests, seeds and their YAML, in a fixed order."""
     folders = ("models", "macros", "seeds", "templates", "tests")
-    files = [path for folder in folders for path in (project / folder).rglob("*") if path.is_file()]
+    found = (path for folder in folders for path in (project / folder).rglob("*"))
+    # what a killed process left half-written is none of them
+    files = [path for path in found if path.is_file() and path.suffix != ".tmp"]
     return [project / "dbt_project.yml", *sorted(files)]
 
 
@@ -62,31 +63,26 @@ def ensure_manifest(settings: Settings) -> Path:
     It is parsed as a run will see it, so that dbt need not parse again. Raises BarometerError if the policy is
     wrong, and with dbt's own words if the project can't be parsed.
     """
-    with warehouse_lock(MANIFEST_FOLDER, _PARSE_WAIT_SECONDS, _log.info):
+    with warehouse_lock(MANIFEST_FOLDER, _PARSE_WAIT_SECONDS, _log.info) as lock:
         check_policy()
         write_generated()
         wanted = project_fingerprint()
         if not (MANIFEST.exists() and _FINGERPRINT.exists() and _FINGERPRINT.read_text() == wanted):
             _FINGERPRINT.unlink(missing_ok=True)
-            _parse(settings)
+            _parse(settings, lock)
             _FINGERPRINT.write_text(wanted)
     return MANIFEST
 
 
-def _parse(settings: Settings) -> None:
+def _parse(settings: Settings, lock: int) -> None:
+    """Parse in a child that holds the lock and dies with its parent, so that it never writes beside the next one."""
     settings.warehouse.mkdir(parents=True, exist_ok=True)
     environment = dbt_environment(settings, MANIFEST_FOLDER) | {"DBT_LOG_FORMAT": "text"}
-    done = subprocess.run(
-        [*dbt_command(), "--quiet", "parse"],
-        cwd=settings.warehouse,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
+    child = start_dbt(["--quiet", "parse"], environment, settings.warehouse, lock)
+    said, _ = child.communicate()
+    if child.returncode:
         raise BarometerError(
-            f"dbt can't parse the project:\n{done.stdout.strip()}\n{done.stderr.strip()}".rstrip(),
+            f"dbt can't parse the project:\n{said.decode(errors='replace').strip()}",
             "Mend the file that it names in dbt_project/, then run again.",
         )
 
