@@ -182,7 +182,7 @@ def test_the_published_file_has_the_stages_of_the_same_run_and_the_build_is_left
             pass
     with recording(file, Run("r", DAY, "nightly"), "publish"):
         done = publish(
-            folder / "build.duckdb", folder / "barometer.duckdb", DAY, 0.001, "stop", None, runs=finished(file)
+            folder / "build.duckdb", folder / "barometer.duckdb", DAY, 0.001, "stop", None, {}, runs=finished(file)
         )
     assert done.rows["pipeline_runs"] == 2
     with duckdb.connect(str(folder / "barometer.duckdb"), read_only=True) as con:
@@ -193,7 +193,9 @@ def test_the_published_file_has_the_stages_of_the_same_run_and_the_build_is_left
     with duckdb.connect(str(folder / "build.duckdb"), read_only=True) as con:
         assert con.execute("select count(*) from marts.pipeline_runs").fetchall() == [(0,)]
     # another build with the same fingerprint publishes nothing, whatever was recorded since
-    again = publish(folder / "build.duckdb", folder / "barometer.duckdb", DAY, 0.001, "stop", None, runs=finished(file))
+    again = publish(
+        folder / "build.duckdb", folder / "barometer.duckdb", DAY, 0.001, "stop", None, {}, runs=finished(file)
+    )
     assert again.is_same
 
 
