@@ -196,7 +196,9 @@ def _run(options: argparse.Namespace) -> None:
             result = _execute(job, instance, settings.as_of, options.debug, tags)
             _say(tell_ended_runs(settings, instance, is_last_resort=True))
     except Exception as error:
-        _tell_of_no_run(error)
+        if not options.as_of:
+            # a date that somebody has just typed is no news of the night
+            _tell_of_no_run(error)
         raise
     stages = _seconds_by_stage(result)
     seconds |= {**stages, "records": time.perf_counter() - started - seconds["start"] - sum(stages.values())}
@@ -346,13 +348,18 @@ def _erase_landing(options: argparse.Namespace) -> None:
     from orchestration.settings import load_settings
     from orchestration.warehouse.files import open_duckdb
 
+    _use_sample_unless_told()
     settings = settings_from_environment()
     settings.require_landing()
     if not settings.working_file.exists():
         raise BarometerError(f"There is no {settings.working_file}.", "Run the pipeline first: it loads the erasures.")
-    with open_duckdb(settings.working_file, read_only=True) as con:
+    # a run that begins meanwhile waits
+    with (
+        warehouse_lock(settings.warehouse, LOCK_WAIT_SECONDS, _log.info),
+        open_duckdb(settings.working_file, read_only=True) as con,
+    ):
         loading = load_settings(settings.policy, hash_key=settings.hash_key)
-        print(erased_in_landing(con, settings.landing, loading, _log.info))  # noqa: T201
+        print(erased_in_landing(con, settings.landing, loading, _log.info, settings.scratch_prefix))  # noqa: T201
 
 
 def _explain(options: argparse.Namespace) -> None:

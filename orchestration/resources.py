@@ -17,6 +17,7 @@ from orchestration.errors import BarometerError
 from orchestration.policy import check_policy
 from orchestration.report.pipeline_runs import close_killed
 from orchestration.settings import Settings, settings_from_environment
+from orchestration.warehouse import prepare
 from orchestration.warehouse.build import (
     BACKFILL,
     INTRADAY,
@@ -27,6 +28,7 @@ from orchestration.warehouse.build import (
     kind_of,
     refuse_wrong_clock,
 )
+from orchestration.warehouse.files import open_duckdb
 from orchestration.warehouse.lock import LOCK_WAIT_SECONDS, warehouse_lock
 
 #: What people read while a run goes on, on the command line and in the run's log in the UI.
@@ -123,12 +125,23 @@ class Warehouse(dg.ConfigurableResource):
         clear_half_made(self._settings)
         stack.callback(clear_half_made, self._settings)
         self._build = None
+        _refuse_other_rows(self._settings)
         refuse_wrong_clock(self._settings, _is_date_asked_for(self._settings, run.tags))
         self._kind = kind_of(self._settings)
         _refuse_another_kind(run.job_name, self._kind, self._settings.as_of)
         if self._kind == NIGHTLY:
             remove_what_is_old(self._settings, instance, run.run_id)
         instance.add_run_tags(run.run_id, {"barometer/kind": self._kind})
+
+
+def _refuse_other_rows(settings: Settings) -> None:
+    """Raise BarometerError where the warehouse was filled otherwise: of a sample, say, whose dates tell nothing."""
+    if not (settings.working_file.exists() and settings.landing.is_dir()):
+        return
+    with open_duckdb(settings.working_file) as con:
+        prepare.create_control_schema(con)
+        facts = prepare.facts_of(settings.landing, settings.policy["business_time_zone"])
+        prepare.check_facts(con, facts, is_remembered=False)
 
 
 def _refuse_another_kind(job: str, kind: str, as_of: date) -> None:

@@ -6,16 +6,19 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 
+from orchestration.activation.files import write_pair
 from orchestration.activation.plan_lists import PlanLists, carried, write_plan_lists
 from orchestration.activation.reach import select_reach
 from orchestration.activation.segments import Segments, write_segments
 from orchestration.errors import BarometerError
+from orchestration.landing.quoting import literal
 from orchestration.warehouse.planned import add_planned
 from orchestration.warehouse.running_tests import CurrentTests, record_tests
 
@@ -78,6 +81,65 @@ def remove_extracts(extracts: Path, as_of: date) -> None:
     shutil.rmtree(extracts / as_of.isoformat(), ignore_errors=True)
 
 
+def forget(con: duckdb.DuckDBPyConnection, extracts: Path, today: date) -> int:
+    """Take users of raw.forgetting out of extracts; return how many folders named one, or could not be read.
+
+    A folder whose plan date is past goes. One that may still be sent is written anew without them. ``con`` is the
+    working file, with one thread.
+    """
+    changed = 0
+    for folder in sorted(extracts.glob("????-??-??")):
+        try:
+            is_due = date.fromisoformat(folder.name) + timedelta(days=1) >= today
+        except ValueError:
+            continue
+        files = sorted(folder.rglob("*.parquet"))
+        try:
+            if not any(con.execute(f"select 1 {_rows(path, 'in')} limit 1").fetchone() for path in files):
+                continue
+            if is_due:
+                _write_without(con, folder, files)
+        except (OSError, ValueError, KeyError, duckdb.Error):
+            is_due = False
+        if not is_due:
+            shutil.rmtree(folder)
+        changed += 1
+    return changed
+
+
+def _rows(path: Path, operator: str) -> str:
+    """SQL for the rows of a file whose user is in, or not in, raw.forgetting."""
+    users = "(select value from raw.forgetting where kind = 'user')"
+    return f"from read_parquet({literal(str(path))}, file_row_number = true) where user_id {operator} {users}"
+
+
+def _write_without(con: duckdb.DuckDBPyConnection, folder: Path, files: Sequence[Path]) -> None:
+    """Put a copy in the place of a folder, without the users of raw.forgetting, with a manifest that fits."""
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(folder, temporary)
+    content = json.loads((temporary / _MANIFEST).read_text(encoding="utf-8"))
+    counts: dict[str, int] = {}
+    for path in files:
+        columns = [column[0] for column in con.execute(f"select * {_rows(path, 'in')} limit 0").description]
+        columns.remove("file_row_number")
+        name = path.relative_to(folder).with_suffix("")
+        counts[name.as_posix()] = write_pair(con, temporary / name, _rows(path, "not in"), columns, "file_row_number")
+    content["segments"]["rows"] = [
+        [family, segment, counts[f"{family}/{segment}"]] for family, segment, _ in content["segments"]["rows"]
+    ]
+    content["plan_lists"]["rows"] = {name: counts[f"plan/{name}"] for name in content["plan_lists"]["rows"]}
+    content["files"] = {name: _digest(temporary / name) for name in content["files"]}
+    (temporary / _MANIFEST).unlink()
+    _write_json(temporary / _MANIFEST, content)
+    _put_in_place(temporary, folder)
+    _clear_half_made(folder.parent)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def raise_if_blocked(con: duckdb.DuckDBPyConnection) -> None:
     """Raise BarometerError while a rejected row or file may hide a wish to be left alone.
 
@@ -127,11 +189,7 @@ def _clear_half_made(extracts: Path) -> None:
 def _write_manifest(folder: Path, fingerprint: str, segments: Segments, plan_lists: PlanLists) -> None:
     content = {
         "build": fingerprint,
-        "files": {
-            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        },
+        "files": {str(path.relative_to(folder)): _digest(path) for path in sorted(folder.rglob("*")) if path.is_file()},
         "segments": {
             "rows": [[family, segment, count] for (family, segment), count in segments.rows.items()],
             "vetoed": segments.vetoed,
@@ -139,7 +197,10 @@ def _write_manifest(folder: Path, fingerprint: str, segments: Segments, plan_lis
         },
         "plan_lists": {"rows": plan_lists.rows, "vetoed": plan_lists.vetoed},
     }
-    path = folder / _MANIFEST
+    _write_json(folder / _MANIFEST, content)
+
+
+def _write_json(path: Path, content: object) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         json.dump(content, file, indent=1)
 
@@ -151,7 +212,7 @@ def _read_manifest(folder: Path, fingerprint: str) -> tuple[Segments, PlanLists]
         if content["build"] != fingerprint:
             return None
         for name, digest in content["files"].items():
-            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+            if _digest(folder / name) != digest:
                 return None
         segments, plan_lists = content["segments"], content["plan_lists"]
         rows = {(family, segment): count for family, segment, count in segments["rows"]}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -70,40 +70,51 @@ def remove_what_is_old(settings: Settings, instance: dg.DagsterInstance, run_id:
     days, intraday_days = policy["retention_days"], policy["intraday_retention_days"]
     removed: dict[str, int] = {}
 
-    def remove(what: str, count: int) -> None:
-        removed[what] = removed.get(what, 0) + count
-
-    try:
+    def runs() -> int:
         gone = old_runs(_finished_runs(instance, now, min(days, intraday_days), run_id), now, days, intraday_days)
         for old in gone:
             delete_run(settings, instance, old)
-        remove("runs", len(gone))
-        lost = _logs_of_nobody(settings, instance, now, days)
-        for old in lost:
+        for old in _logs_of_nobody(settings, instance, now, days):
             remove_files_of_run(settings, old)
-        logs = old_files(_files(settings.logs, "*.log"), now, days)
-        targets = old_files(
-            [file for name in ("dbt", "dbt_backfill") for file in _files(settings.warehouse / name, "**/*")], now, days
-        )
-        for path in (*logs, *targets):
+        return len(gone)
+
+    def files(*found: tuple[Path, float]) -> int:
+        paths = old_files(found, now, days)
+        for path in paths:
             path.unlink(missing_ok=True)
-        remove("logs", len(logs))
-        remove("files of dbt", len(targets))
-        backfills = old_files(_files(settings.backfills, "*.duckdb"), now, days)
-        for path in backfills:
+        return len(paths)
+
+    def backfills() -> int:
+        paths = old_files(_files(settings.backfills, "*.duckdb"), now, days)
+        for path in paths:
             remove_duckdb(path)
-        remove("builds of older dates", len(backfills))
-        extracts = old_extracts(settings.extracts.glob("*"), settings.today, days)
-        for path in extracts:
-            shutil.rmtree(path)
-        remove("days of extracts", len(extracts))
-        remove("contents of rejected rows and files", _forget_rejected(settings, now))
-        remove(
-            "rows of the record of runs",
-            pipeline_runs.forget(settings.activation_file, now, policy["pipeline_runs_retention_days"], days),
-        )
-    except Exception as error:
-        _log.warning("Warning: not all that is too old could be removed (%s: %s)", type(error).__name__, error)
+        return len(paths)
+
+    def extracts() -> int:
+        folders = old_extracts(settings.extracts.glob("*"), settings.today, days)
+        for folder in folders:
+            shutil.rmtree(folder)
+        return len(folders)
+
+    kept = policy["pipeline_runs_retention_days"]
+    # what holds addresses first
+    steps: dict[str, Callable[[], int]] = {
+        "days of extracts": extracts,
+        "contents of rejected rows and files": lambda: _forget_rejected(settings, now),
+        "files put aside": lambda: files(*_files(settings.warehouse, "*.broken-*")),
+        "builds of older dates": backfills,
+        "runs": runs,
+        "logs": lambda: files(*_files(settings.logs, "*.log")),
+        "files of dbt": lambda: files(
+            *(file for name in ("dbt", "dbt_backfill") for file in _files(settings.warehouse / name, "**/*"))
+        ),
+        "rows of the record of runs": lambda: pipeline_runs.forget(settings.activation_file, now, kept, days),
+    }
+    for what, step in steps.items():
+        try:
+            removed[what] = step()
+        except Exception as error:
+            _log.warning("Warning: %s that are too old can't be removed (%s: %s)", what, type(error).__name__, error)
     found = {what: count for what, count in removed.items() if count}
     if found:
         _log.info("Removed what is too old: %s", ", ".join(f"{count:,} {what}" for what, count in found.items()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestration.doctor import machine, state
 from orchestration.doctor.findings import BROKEN, OK, Finding, is_broken
-from orchestration.doctor.scan import Scan
+from orchestration.doctor.scan import HELD, MEMORY, NEWER, Scan
 from orchestration.errors import BarometerError
 from orchestration.settings import Settings
 from orchestration.warehouse import build_state
@@ -91,8 +91,11 @@ def rebuild(
     run: Callable[[date], None],
 ) -> None:
     """Put the working file aside, and the build file where it can't be kept, then ``run`` for the published date."""
-    scans = {path.name: state.duckdb_file(path)[0] for path in _files(settings)}
     settings.require_landing()
+    # no run goes on while it is read, or a file that a run holds would look like one that is lost
+    with warehouse_lock(settings.warehouse, 0, say):
+        scans = {path.name: state.duckdb_file(path)[0] for path in _files(settings)}
+    _refuse_unread(scans)
     as_of = wanted or _date_of(settings, scans)
     build = state.sound(scans, settings.build_file.name)
     published = state.sound(scans, settings.published_file.name)
@@ -118,6 +121,13 @@ def rebuild(
     run(as_of)
     if names:
         say(f"Rebuilt. When all is well, delete {', '.join(names)}: they hold personal data.")
+
+
+def _refuse_unread(scans: Mapping[str, Scan | None]) -> None:
+    """Raise BarometerError where it is not known whether a file is sound: it may be the only one with the history."""
+    for name, found in scans.items():
+        if found is not None and found.trouble in (HELD, NEWER, MEMORY):
+            raise BarometerError(f"{name} could not be read: {found.error}", state.TODO[found.trouble])
 
 
 def _files(settings: Settings) -> tuple[Path, Path, Path]:

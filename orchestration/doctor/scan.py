@@ -7,6 +7,7 @@ read, so that DuckDB compares every block that is in use with its checksum.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field
@@ -60,7 +61,10 @@ def scan(file: Path) -> Scan:
     try:
         return Scan(**json.loads(done.stdout))
     except (ValueError, TypeError):
-        return Scan(trouble=DAMAGED, error=f"the process that read it ended with {done.returncode}")
+        # killed by the system, most often for want of memory: that says nothing of the file
+        is_killed = done.returncode == -signal.SIGKILL
+        error = f"the process that read it ended with {done.returncode}"
+        return Scan(trouble=MEMORY if is_killed else DAMAGED, error=error)
 
 
 def read_through(file: Path) -> Scan:

@@ -27,7 +27,7 @@ _ANEW = {
     "build.duckdb": "the next run builds it anew; the list of built dates and the segment history begin anew",
     "barometer.duckdb": "the next run publishes again",
 }
-_TODO = {
+TODO = {
     HELD: "Close the program that has it open (a BI tool should open barometer.duckdb instead).",
     NEWER: "Install the version of DuckDB that wrote it, or a later one.",
     MEMORY: "Look again on a machine with more memory.",
@@ -72,7 +72,7 @@ def duckdb_file(path: Path) -> tuple[Scan | None, list[Finding]]:
             )
         ]
     state = WARNING if found.trouble == MEMORY else BROKEN
-    return found, [Finding(state, path.name, found.error, _TODO[found.trouble])]
+    return found, [Finding(state, path.name, found.error, TODO[found.trouble])]
 
 
 def builds(working: Scan | None, build: Scan | None, published: Scan | None) -> Iterator[Finding]:
@@ -176,7 +176,9 @@ def records(settings: Settings) -> Iterator[Finding]:
     for path in files:
         name = str(path.relative_to(settings.data))
         try:
-            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as con:
+            # without a log of changes nothing need be read beside it, and nothing is written beside it either
+            mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as con:
                 said = con.execute("pragma quick_check(1)").fetchone()[0]
         except sqlite3.Error as error:
             said = str(error)

@@ -9,16 +9,16 @@ import dagster as dg
 from orchestration import clock
 from orchestration.landing.contract import DATASETS
 from orchestration.landing.load import load_landing
-from orchestration.landing.schema import create_raw_schema, layout
+from orchestration.landing.schema import create_raw_schema
 from orchestration.ownership import OWNERS
 from orchestration.policy import check_policy
 from orchestration.report.recording import recorded
 from orchestration.resources import WRITER_POOL, Warehouse, log
-from orchestration.settings import SAMPLE_MARK, load_settings
+from orchestration.settings import load_settings
 from orchestration.warehouse import prepare
 from orchestration.warehouse.build import BACKFILL
 from orchestration.warehouse.files import open_duckdb
-from orchestration.warehouse.forget import forget_planned
+from orchestration.warehouse.forget import forget_files
 
 LOAD = "load_landing_files"
 
@@ -54,7 +54,7 @@ def _spec(name: str, description: str) -> dg.AssetSpec:
     ],
 )
 @recorded("load", rows="rows_read")
-def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
+def load_landing_files(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
     """Load every new landing file, each in one transaction; files already loaded are skipped."""
     settings = warehouse.settings
     if warehouse.kind == BACKFILL:
@@ -71,14 +71,7 @@ def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
     with open_duckdb(settings.working_file) as con:
         create_raw_schema(con)
         prepare.create_control_schema(con)
-        prepare.check_facts(
-            con,
-            {
-                "rows": "the sample" if (settings.landing / SAMPLE_MARK).exists() else "files of your own",
-                "business_time_zone": settings.policy["business_time_zone"],
-                "layout of the raw tables": layout(),
-            },
-        )
+        prepare.check_facts(con, prepare.facts_of(settings.landing, settings.policy["business_time_zone"]))
         before = prepare.last_load_id(con)
         result = load_landing(
             con,
@@ -96,7 +89,7 @@ def load_landing_files(warehouse: Warehouse) -> Iterator[dg.MaterializeResult]:
             "select dataset, reason, count(*) from raw.rejected_rows where load_id > ? group by all order by all",
             [before],
         ).fetchall()
-        forget_planned(con, settings)
+        forget_files(con, settings, context.instance)
     warehouse.has_loaded()
     seconds = time.perf_counter() - started
     log.info(

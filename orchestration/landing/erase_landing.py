@@ -26,10 +26,14 @@ class Held:
 
 
 def erased_in_landing(
-    con: duckdb.DuckDBPyConnection, landing: Path, settings: LoadSettings, report: Callable[[str], None]
+    con: duckdb.DuckDBPyConnection,
+    landing: Path,
+    settings: LoadSettings,
+    report: Callable[[str], None],
+    scratch_prefix: str = "landing-",
 ) -> str:
     """Return what to tell of the landing files that still hold erased users; see files_that_hold_erased_users."""
-    held = files_that_hold_erased_users(con, landing, settings, report)
+    held = files_that_hold_erased_users(con, landing, settings, report, scratch_prefix)
     rows = [f"{landing / entry.file}: {entry.rows:,} rows" for entry in held if entry.rows is not None]
     unread = [f"{landing / entry.file}: can't be read, look yourself" for entry in held if entry.rows is None]
     return "\n".join(
@@ -43,16 +47,21 @@ def erased_in_landing(
 
 
 def files_that_hold_erased_users(
-    con: duckdb.DuckDBPyConnection, landing: Path, settings: LoadSettings, report: Callable[[str], None]
+    con: duckdb.DuckDBPyConnection,
+    landing: Path,
+    settings: LoadSettings,
+    report: Callable[[str], None],
+    scratch_prefix: str = "landing-",
 ) -> list[Held]:
     """Return the landing files with rows that the loader would drop, or of which nobody can tell, by path.
 
     ``con`` has the working database in use; nothing is written to it. Files of erasures, which name users by what they
     are, are not among them.
     """
-    with session(con), tempfile.TemporaryDirectory(prefix="landing-") as scratch:
+    with session(con), tempfile.TemporaryDirectory(prefix=scratch_prefix) as scratch:
         if not keyed.use_key(con, settings.hash_key):
             return []
+        erasures.select_erased_devices(con)
         held = []
         files = [entry for entry in find_files(landing) if entry.dataset not in keyed.HASHED_DATASETS]
         for number, entry in enumerate(files, start=1):
@@ -102,7 +111,7 @@ def _rows_of(
     if erased:
         # a rejected row names the user all the same
         queries.append(f"select row_number from {judged} where reason is not null and {erasures.is_found(dataset)}")
-    if "anonymous_id" in dataset.column_names:
+    if dataset.name == "events":
         queries.append(f"select row_number from {judged} where {erasures.is_of_erased_device()}")
     if not queries:
         return 0

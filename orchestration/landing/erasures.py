@@ -97,12 +97,25 @@ def is_found(dataset: Dataset) -> str:
     return f"{identifier(_owner(dataset))} in (select id from temp.{_FOUND})"
 
 
+def select_erased_devices(con: duckdb.DuckDBPyConnection) -> None:
+    """Fill the temp table landing_erased_devices (hash, requested_at): of devices that nobody who is there has."""
+    con.execute(
+        f"""create or replace temp table landing_erased_devices as
+        select id as hash, max(requested_at) as requested_at from raw.erased_ids
+        where kind = 'anonymous' and id not in (
+            select {hashed("anonymous_id")} from (
+                select anonymous_id from raw.identities
+                union
+                select anonymous_id from raw.events where anonymous_id is not null and user_id is not null))
+        group by id"""
+    )
+
+
 def is_of_erased_device() -> str:
-    """SQL for whether a row has the anonymous_id of dropped rows, and that is linked to nobody who is there."""
+    """SQL for whether an event without a user is one that the loader drops; over landing_erased_devices."""
     return (
-        f"{hashed('anonymous_id')} in (select id from raw.erased_ids where kind = 'anonymous') and anonymous_id not in "
-        "(select anonymous_id from raw.identities union select anonymous_id from raw.events "
-        "where anonymous_id is not null and user_id is not null)"
+        "user_id is null and exists (select 1 from temp.landing_erased_devices d "
+        f'where d.hash = {hashed("anonymous_id")} and "timestamp" <= d.requested_at)'
     )
 
 
@@ -124,9 +137,9 @@ def _select_erased(con: duckdb.DuckDBPyConnection, dataset: Dataset, rows: str) 
         con.execute(
             f"""create or replace temp table {_FOUND} as
             select ids.id, null::timestamp as requested_at from {ids} ids
-            where {hashed("ids.id")} in (select id from raw.erased_ids where kind = '{kind}')
-                and ids.id not in (select {column} from raw.{other})"""
+            where {hashed("ids.id")} in (select id from raw.erased_ids where kind = '{kind}')"""
         )
+        _keep_those_without_a_row(con, other, column)
         condition = "e.id is not null"
     else:
         con.execute(
@@ -135,8 +148,7 @@ def _select_erased(con: duckdb.DuckDBPyConnection, dataset: Dataset, rows: str) 
         )
         time = f"j.{identifier(str(dataset.erasure_time))}"
         condition = f"e.id is not null and ({time} is null or {time} <= e.requested_at)"
-    (count,) = con.execute(f"select count(*) from temp.{_FOUND}").fetchone() or (0,)
-    return condition if count else None
+    return condition if _count_found(con) else None
 
 
 def leave_out(con: duckdb.DuckDBPyConnection, dataset: Dataset, erased: str | None, load_id: int) -> int:
@@ -260,16 +272,36 @@ def drop_linked_rows(con: duckdb.DuckDBPyConnection, load_id: int, since: int) -
         return
     _drop_events_of_devices(con, load_id, since)
     for name, (other, kind, column) in _FOLLOWING.items():
-        new = f"(select distinct {column} as id from raw.{name} where {_may_hang('load_id', kind, since)})"
-        _drop(
-            con,
-            DATASETS[name],
-            f"""select t.rowid as rid, null::varchar as user_id, null::timestamp as requested_at
-            from raw.{name} t where t.{column} in (
-                select id from {new} where {hashed("id")} in (select id from raw.erased_ids where kind = '{kind}')
-                    and id not in (select {column} from raw.{other}))""",
-            load_id,
+        con.execute(
+            f"""create or replace temp table {_FOUND} as
+            select id, null::timestamp as requested_at
+            from (select distinct {column} as id from raw.{name} where {_may_hang("load_id", kind, since)})
+            where {hashed("id")} in (select id from raw.erased_ids where kind = '{kind}')"""
         )
+        _keep_those_without_a_row(con, other, column)
+        if _count_found(con):
+            _drop(
+                con,
+                DATASETS[name],
+                f"""select t.rowid as rid, null::varchar as user_id, null::timestamp as requested_at
+                from raw.{name} t where t.{column} in (select id from temp.{_FOUND})""",
+                load_id,
+            )
+
+
+def _keep_those_without_a_row(con: duckdb.DuckDBPyConnection, other: str, column: str) -> None:
+    """Take those out of landing_erased of which another dataset still has a row."""
+    # most loads have none, and the other dataset is large
+    if _count_found(con):
+        con.execute(
+            f"""delete from temp.{_FOUND} where id in (
+                select {column} from raw.{other} where {column} in (select id from temp.{_FOUND}))"""
+        )
+
+
+def _count_found(con: duckdb.DuckDBPyConnection) -> int:
+    (count,) = con.execute(f"select count(*) from temp.{_FOUND}").fetchone() or (0,)
+    return int(count)
 
 
 def _may_hang(load_id: str, kind: str, since: int) -> str:

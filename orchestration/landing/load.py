@@ -255,7 +255,8 @@ class _Load:
 
     def _aside(self, entry: LandingFile, content: str, reason: str, detail: str) -> None:
         self.result.unreadable.append((entry.file, reason, detail))
-        self.report(f"{entry.file}: not loaded, {reason}: {detail[:200]}")
+        # the detail may quote the file, and logs are kept
+        self.report(f"{entry.file}: not loaded, {reason}")
         self.con.execute(
             "insert into raw.rejected_files values (?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -265,7 +266,7 @@ class _Load:
                 entry.bytes,
                 entry.modified_ns,
                 reason,
-                detail[:2000],
+                rejects.unless_erased(self.con, detail[:2000]),
                 self._utc_now(),
             ],
         )
@@ -379,7 +380,8 @@ class _Load:
             told = judged if erased_rows is None else erasures.content_unless_erased(dataset, judged)
             relations = [f"select row_number, reason, content from {told} where reason is not null"]
             if source.malformed:
-                relations.append(f"select row_number, 'malformed_row', content from {source.malformed}")
+                content_of = rejects.content_unless_erased(con, "content")
+                relations.append(f"select row_number, 'malformed_row', {content_of} from {source.malformed}")
             con.execute(
                 f"""insert into raw.rejected_rows
                 select {load_id}, {literal(dataset.name)}, {literal(entry.file)}, '{content}', * from (

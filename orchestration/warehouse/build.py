@@ -213,7 +213,9 @@ def half_made(settings: Settings) -> list[Path]:
     """Return files and folders that a run which failed or was killed left: nobody needs them, some hold addresses."""
     unfinished = (settings.scratch_file, settings.backfills / _UNFINISHED)
     found = [path.with_name(path.name + suffix) for path in unfinished for suffix in ("", ".wal", ".tmp")]
-    found += [*settings.warehouse.glob(".*.tmp"), *settings.warehouse.glob("*.duckdb.tmp")]
+    # what DuckDB spilled; that of the published file is its readers'
+    found += [path.with_name(f"{path.name}.tmp") for path in (settings.working_file, settings.build_file)]
+    found += settings.warehouse.glob(".*.tmp")
     found += settings.backfills.glob(".*.tmp")
     found += [path for suffix in ("tmp", "old") for path in settings.extracts.glob(f".*.{suffix}")]
     found += settings.planned_contacts.glob("*/.*.tmp")

@@ -44,6 +44,8 @@ def _create(path: Path) -> None:
     remove_duckdb(unfinished)
     duckdb.connect(str(unfinished)).close()
     unfinished.chmod(0o600)
+    # of a file that somebody removed
+    path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
     unfinished.rename(path)
 
 

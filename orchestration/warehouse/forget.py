@@ -1,26 +1,26 @@
 """Takes whom an erasure names out of everything that a run leaves behind, so that no file holds a byte of them.
 
-The loader drops the rows and notes whom it dropped in ``raw.forgetting``. Before the build, planned contacts are
-written anew; after it, extracts, backfills and records that hold such a user go, and both DuckDB files are rewritten,
-since the blocks that deleted rows leave still hold their bytes. The notes go last: a run that is killed on the way does
-all of it again.
+The loader drops the rows and notes whom it dropped in ``raw.forgetting``. After the load planned contacts and extracts
+are written anew without them; backfills, records and files put aside that may hold them go. When the build is whole,
+both DuckDB files are rewritten, since the blocks that deleted rows leave still hold their bytes. The notes go last: a
+run that is killed on the way does all of it again.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import shutil
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing, suppress
-from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 
+from orchestration.activation import extracts
 from orchestration.errors import BarometerError
+from orchestration.landing import rejects
 from orchestration.landing.quoting import identifier, literal
 from orchestration.settings import DBT_PROJECT, Settings
 from orchestration.warehouse import planned
@@ -30,54 +30,59 @@ from orchestration.warehouse.files import fsync, open_duckdb, remove_duckdb
 _REWRITE = "rewrite_pending"
 #: The job whose runs name users.
 _EXPLAIN = "explain"
-_WORD = re.compile(rb"[A-Za-z0-9_@.+:-]+")
+_FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 _log = logging.getLogger("barometer")
 
 
-def erased_users(con: duckdb.DuckDBPyConnection) -> dict[str, date]:
-    """Return whom the run still has to forget, with the date of the request; ``con`` is the working file."""
-    return dict(
-        con.execute(
-            "select value, max(requested_date) from raw.forgetting where kind = 'user' group by value"
-        ).fetchall()
-    )
+def erased_users(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """Return whom the run still has to forget; ``con`` is the working file."""
+    return {user for (user,) in con.execute("select value from raw.forgetting where kind = 'user'").fetchall()}
 
 
-def forget_planned(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """Write the planned contacts anew without whom an erasure names; ``con`` is the working file."""
-    if not erased_users(con):
+def forget_files(con: duckdb.DuckDBPyConnection, settings: Settings, instance: dg.DagsterInstance) -> None:
+    """Take whom an erasure names out of all files but the DuckDB files; ``con`` is the working file."""
+    if not _has_notes(con):
         return
     con.execute("set threads = 1")
-    rewritten = planned.forget(con, settings.planned_contacts)
+    planned_files = planned.forget(con, settings.planned_contacts)
+    folders = extracts.forget(con, settings.extracts, settings.today)
     con.execute("reset threads")
-    if rewritten:
-        _log.info("Erasure: %s files of planned contacts written anew", rewritten)
+    backfills = _forget_backfills(con, settings)
+    aside = [path for path in settings.warehouse.glob("*.broken-*") if path.is_file()]
+    for path in aside:
+        path.unlink()
+    records = _forget_records(con, settings, instance)
+    _log.info(
+        "Erasure: wrote anew or removed %s files of planned contacts, %s folders of extracts, %s backfills, %s files "
+        "put aside, %s logs and records",
+        planned_files,
+        folders,
+        backfills,
+        len(aside),
+        records,
+    )
 
 
 def forget_everywhere(settings: Settings, instance: dg.DagsterInstance) -> None:
     """Finish what an erasure began, once the build is whole; does nothing where there is nothing to forget."""
     with open_duckdb(settings.working_file) as con:
-        has_notes = con.execute("select 1 from raw.forgetting limit 1").fetchone() is not None
+        has_notes = _has_notes(con)
         is_unfinished = con.execute("select 1 from raw.load_meta where name = ?", [_REWRITE]).fetchone() is not None
-        if has_notes:
-            extracts = _forget_extracts(con, settings.extracts)
-            backfills = _forget_backfills(con, settings)
-            records = _forget_records(con, settings, instance)
+        # once more: what was written since the load, and what a killed run did not come to
+        forget_files(con, settings, instance)
     if has_notes:
         rewrite(settings.build_file)
         with open_duckdb(settings.working_file) as con:
             _forget_notes(con)
-        _log.info(
-            "Erasure: removed %s folders of extracts, %s backfills and %s logs and records that named somebody erased",
-            extracts,
-            backfills,
-            records,
-        )
     if has_notes or is_unfinished:
         rewrite(settings.working_file)
         with open_duckdb(settings.working_file) as con:
             con.execute("delete from raw.load_meta where name = ?", [_REWRITE])
         _log.info("Erasure: %s and %s are rewritten", settings.build_file.name, settings.working_file.name)
+
+
+def _has_notes(con: duckdb.DuckDBPyConnection) -> bool:
+    return con.execute("select 1 from raw.forgetting limit 1").fetchone() is not None
 
 
 def rewrite(file: Path) -> None:
@@ -91,6 +96,7 @@ def rewrite(file: Path) -> None:
     remove_duckdb(fresh)
     try:
         with closing(duckdb.connect()) as con:
+            con.execute(f"set temp_directory = {literal(str(file.with_name(file.name + '.tmp')))}")
             # its own name, which views in it use
             con.execute(f"attach {literal(str(file))} as {identifier(file.stem)} (read_only)")
             con.execute(f"attach {literal(str(fresh))} as fresh")
@@ -124,29 +130,24 @@ def _row_counts(con: duckdb.DuckDBPyConnection, database: str) -> dict[tuple[str
 
 def _forget_notes(con: duckdb.DuckDBPyConnection) -> None:
     """Delete what incremental models were told of dropped rows, which they hold by now, and then the notes."""
-    lists = {path.stem for path in (DBT_PROJECT / "models").rglob("touched/*.sql")}
+    models = {path.stem: path.parent.name for path in (DBT_PROJECT / "models").rglob("*.sql")}
+    lists = sorted(name for name, folder in models.items() if folder == "touched")
     tables = con.execute(
-        "select schema_name, table_name from duckdb_tables() where list_contains(?, table_name)", [sorted(lists)]
+        "select schema_name, table_name from duckdb_tables() where list_contains(?, table_name)", [lists]
     ).fetchall()
     con.execute("begin")
     for schema, table in tables:
         con.execute(f"delete from {identifier(schema)}.{identifier(table)}")
-    con.execute("delete from raw.touches where load_id <= (select min(load_id) from control.watermarks)")
+    # a model that is gone has left a watermark that no longer moves
+    con.execute("delete from control.watermarks where not list_contains(?, model_name)", [sorted(models)])
+    con.execute(
+        "delete from raw.touches where load_id <= (select coalesce(min(load_id), max_load_id) from control.watermarks "
+        "right join (select coalesce(max(load_id), 0) as max_load_id from raw.touches) on true group by max_load_id)"
+    )
     con.execute("delete from raw.forgetting")
     con.execute("delete from raw.load_meta where name = ?", [_REWRITE])
     con.execute("insert into raw.load_meta values (?, 'true')", [_REWRITE])
     con.execute("commit")
-
-
-def _forget_extracts(con: duckdb.DuckDBPyConnection, extracts: Path) -> int:
-    """Remove the folders of dates that hold somebody erased; the extracts of this run are written after this."""
-    removed = 0
-    for folder in sorted(extracts.glob("*")) if extracts.is_dir() else []:
-        files = [str(path) for path in folder.rglob("*.parquet")]
-        if files and _names_somebody(con, f"read_parquet({[*files]}, union_by_name = true)"):
-            shutil.rmtree(folder)
-            removed += 1
-    return removed
 
 
 def _forget_backfills(con: duckdb.DuckDBPyConnection, settings: Settings) -> int:
@@ -161,6 +162,7 @@ def _forget_backfills(con: duckdb.DuckDBPyConnection, settings: Settings) -> int
 
 
 def _holds_somebody(con: duckdb.DuckDBPyConnection, file: Path) -> bool:
+    """Tell whether a backfill may hold somebody erased: one that can't be read may."""
     try:
         con.execute(f"attach {literal(str(file))} as backfill (read_only)")
     except duckdb.Error:
@@ -172,30 +174,32 @@ def _holds_somebody(con: duckdb.DuckDBPyConnection, file: Path) -> bool:
             "where column_name = 'user_id' and database_name = 'backfill'"
         ).fetchall()
         names = (f"backfill.{identifier(schema)}.{identifier(table)}" for schema, table in tables)
-        return any(_names_somebody(con, name) for name in names)
+        users = "(select value from raw.forgetting where kind = 'user')"
+        return any(con.execute(f"select 1 from {name} where user_id in {users} limit 1").fetchone() for name in names)
+    except duckdb.Error:
+        return True
     finally:
         con.execute("detach backfill")
 
 
-def _names_somebody(con: duckdb.DuckDBPyConnection, rows: str) -> bool:
-    users = "(select value from raw.forgetting where kind = 'user')"
-    return con.execute(f"select 1 from {rows} where user_id in {users} limit 1").fetchone() is not None
-
-
 def _forget_records(con: duckdb.DuckDBPyConnection, settings: Settings, instance: dg.DagsterInstance) -> int:
-    """Remove the runs of the job that explains a user, and logs that name somebody erased."""
+    """Remove the runs of the job that explains a user, and runs and logs that name somebody erased."""
     values = {value.encode() for (value,) in con.execute("select distinct value from raw.forgetting").fetchall()}
-    ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-    explained = [run.run_id for run in instance.get_runs(dg.RunsFilter(job_name=_EXPLAIN, statuses=ended))]
-    for run_id in explained:
+    # also one that never ended
+    runs = {run.run_id for run in instance.get_runs(dg.RunsFilter(job_name=_EXPLAIN))}
+    shards = settings.dagster_home.glob("history/runs/*.db*")
+    named = {path.name.partition(".db")[0] for path in shards if rejects.names_one_of(path.read_bytes(), values)}
+    if named:
+        finished = dg.RunsFilter(run_ids=sorted(named), statuses=list(_FINISHED))
+        runs |= {run.run_id for run in instance.get_runs(finished)}
+    for run_id in runs:
         delete_run(settings, instance, run_id)
-    if explained:
-        _vacuum(settings.dagster_home.glob("history/**/*.db"))
+    _vacuum(settings.dagster_home.glob("history/**/*.db"))
     logs = [*settings.logs.glob("*"), *settings.dagster_home.glob("storage/**/compute_logs/*")]
-    named = [path for path in logs if path.is_file() and not values.isdisjoint(_WORD.findall(path.read_bytes()))]
-    for path in named:
+    logs = [path for path in logs if path.is_file() and rejects.names_one_of(path.read_bytes(), values)]
+    for path in logs:
         path.unlink()
-    return len(explained) + len(named)
+    return len(runs) + len(logs)
 
 
 def delete_run(settings: Settings, instance: dg.DagsterInstance, run_id: str) -> None:

@@ -11,7 +11,7 @@ user whose state on D is as the history has it already needs neither.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import NamedTuple
@@ -49,18 +49,18 @@ def record(
     built: BuiltDate,
     families: Sequence[str],
     source: str,
-    erased: Mapping[str, date] | None = None,
+    erased: Collection[str] = (),
 ) -> None:
     """Add a build to the dates that were built and to the history, in place of an earlier build of its date.
 
     ``con`` holds the history, ``source`` is the name of the database that holds the build: the same, or one attached.
-    ``erased`` are the users who asked to be forgotten, with the date of it: what the history says of them up to then
-    goes (sizes and moves are numbers, and stay). All happens in one transaction. A build that is not final adds its
-    date alone, and only if that has no final build.
+    ``erased`` are the users who asked to be forgotten since the last build: what the history says of them goes (sizes
+    and moves are numbers, and stay); who has come back begins anew with this build. All happens in one transaction. A
+    build that is not final adds its date alone, and only if that has no final build.
     """
     create_history_schema(con, families)
     with _transaction(con):
-        _forget(con, erased or {})
+        _forget(con, erased)
         if built.is_final:
             _Recording(con, built, families, source).run()
         else:
@@ -72,17 +72,10 @@ def record(
             )
 
 
-def _forget(con: duckdb.DuckDBPyConnection, erased: Mapping[str, date]) -> None:
-    """Delete the rows of erased users up to the date of their request; later ones are those of a new user."""
-    if not erased:
-        return
-    con.execute("create or replace temp table history_erased(user_id varchar, requested_date date)")
-    con.executemany("insert into history_erased values (?, ?)", [list(pair) for pair in erased.items()])
+def _forget(con: duckdb.DuckDBPyConnection, erased: Collection[str]) -> None:
+    """Delete the rows of erased users: those of dates after the request too, if it came late."""
     for table in ("segment_changes", "recut_segments"):
-        con.execute(
-            f"delete from history.{table} as rows using history_erased as erased "
-            "where rows.user_id = erased.user_id and rows.as_of <= erased.requested_date"
-        )
+        con.execute(f"delete from history.{table} where list_contains(?, user_id)", [sorted(erased)])
 
 
 @contextmanager

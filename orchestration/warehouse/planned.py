@@ -66,15 +66,17 @@ def add_planned(con: duckdb.DuckDBPyConnection, folder: Path, plan_date: date, r
 
 
 def forget(con: duckdb.DuckDBPyConnection, folder: Path) -> int:
-    """Write files anew without what was planned for users of raw.forgetting up to their date; return how many files.
+    """Write files anew without what was planned for users of raw.forgetting; return how many files.
 
+    Of whoever has come back since, what was planned for dates after the request stays.
     The new file is on the disk before the old one goes; a run that is killed in between leaves both, which is harmless,
     and the next one does it again. ``con`` has one thread, as in add_planned.
     """
     rewritten = 0
     forgotten = (
-        "(select value as user_id, max(requested_date) as requested_date from raw.forgetting "
-        "where kind = 'user' group by value)"
+        "(select f.value as user_id, max(case when r.user_id is null then date 'infinity' else f.requested_date end) "
+        "as requested_date from raw.forgetting as f left join raw.returned_users as r on f.value = r.user_id "
+        "where f.kind = 'user' group by f.value)"
     )
     for name in names(folder):
         path = folder / name

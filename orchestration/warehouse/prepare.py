@@ -10,7 +10,9 @@ from pathlib import Path
 import duckdb
 
 from orchestration.errors import BarometerError
+from orchestration.landing.schema import layout
 from orchestration.report import pipeline_runs
+from orchestration.settings import SAMPLE_MARK
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,16 @@ def create_control_schema(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(f"create table if not exists control.pipeline_runs({columns})")
 
 
-def check_facts(con: duckdb.DuckDBPyConnection, facts: Mapping[str, str]) -> None:
+def facts_of(landing: Path, time_zone: str) -> dict[str, str]:
+    """Return what must stay the same for the life of a warehouse, of a run that reads a landing folder."""
+    return {
+        "rows": "the sample" if (landing / SAMPLE_MARK).exists() else "files of your own",
+        "business_time_zone": time_zone,
+        "layout of the raw tables": layout(),
+    }
+
+
+def check_facts(con: duckdb.DuckDBPyConnection, facts: Mapping[str, str], is_remembered: bool = True) -> None:
     """Remember what must stay the same for the life of a warehouse; raise BarometerError where it has changed.
 
     A sample must not mix with a company's own rows, times that were read in one zone stay read so, and tables keep the
@@ -54,7 +65,7 @@ def check_facts(con: duckdb.DuckDBPyConnection, facts: Mapping[str, str]) -> Non
                 "Set BAROMETER_DATA to another folder, or move the folder warehouse/ away (and planned_contacts/ too, "
                 "if it is that of the sample): the next run loads everything anew from the landing files.",
             )
-        if name not in stored:
+        if is_remembered and name not in stored:
             con.execute("insert into control.facts values (?, ?)", [name, value])
 
 

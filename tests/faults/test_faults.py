@@ -181,12 +181,12 @@ def test_a_full_disk_while_publishing_leaves_the_file_of_before(
         before = digest(published)
         disk.leave(5)
         with pytest.raises(OSError, match="No space left") as error:
-            publish(build_file, published, outcome.second, 0.001, "stop", None)
+            publish(build_file, published, outcome.second, 0.001, "stop", None, {})
         assert "Make room" in (hint_of_machine(str(error.value)) or "")
         assert [path.name for path in disk.path.iterdir()] == ["barometer.duckdb"]
         assert digest(published) == before
         disk.leave(100)
-        publish(build_file, published, outcome.second, 0.001, "stop", None)
+        publish(build_file, published, outcome.second, 0.001, "stop", None, {})
         assert differences(published, outcome.undisturbed.published) == []
 
 

@@ -25,7 +25,8 @@ from orchestration.warehouse.project import ensure_manifest
 from tests.integration.people import Row, write
 
 FIRST, SECOND, THIRD = "2026-06-28", "2026-06-29", "2026-06-30"
-REQUESTED = "2026-06-29T12:00:00Z"
+#: It comes to us after the contacts of the next day were planned.
+REQUESTED = "2026-06-28T23:00:00Z"
 GONE, STAYS = "gone77", "stays88"
 #: Files of the folder of an older build, which is given the name of a backfill.
 OLDER = "2026-06-20"

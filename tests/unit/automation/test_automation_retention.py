@@ -202,4 +202,4 @@ def test_what_cannot_be_removed_is_a_warning(tmp_path: Path, caplog: pytest.LogC
     settings.working_file.write_text("no database")
     with dg.DagsterInstance.ephemeral() as instance:
         assert remove_what_is_old(settings, instance, OWN) == {}
-    assert "Warning: not all that is too old could be removed" in caplog.text
+    assert "Warning: contents of rejected rows and files that are too old can't be removed" in caplog.text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -10,6 +12,7 @@ import dagster as dg
 import duckdb
 import pytest
 
+from orchestration.activation.files import write_pair
 from orchestration.errors import BarometerError
 from orchestration.landing.schema import create_raw_schema, layout
 from orchestration.settings import Settings
@@ -35,7 +38,7 @@ def settings(tmp_path: Path) -> Settings:
     with open_duckdb(settings.working_file) as con:
         create_raw_schema(con)
         create_control_schema(con)
-        con.execute("insert into control.watermarks values ('a model', 7)")
+        con.execute("insert into control.watermarks values ('int_user_orders_daily', 7), ('a model that is gone', 3)")
         con.execute("insert into raw.touches(load_id, user_id) values (7, ?), (8, 'not yet seen')", [GONE])
         con.execute(
             "insert into raw.forgetting values ('user', ?, ?), ('text', 'gone@example.org', null)", [GONE, JUNE]
@@ -70,7 +73,7 @@ def test_both_files_are_rewritten_and_nothing_is_left_to_forget(
             ).fetchall() == [("who is known",)]
     with open_duckdb(settings.working_file) as con:
         assert con.execute("select user_id from raw.touches").fetchall() == [("not yet seen",)]
-        assert forget.erased_users(con) == {}
+        assert forget.erased_users(con) == set()
     # there is nothing to do any more
     before = [file.stat().st_ino for file in (settings.build_file, settings.working_file)]
     forget.forget_everywhere(settings, instance)
@@ -108,25 +111,79 @@ def test_without_room_for_a_copy_the_file_stays_as_it_was(settings: Settings) ->
     assert settings.build_file.read_bytes() == before
 
 
-def test_only_what_names_somebody_erased_is_removed(settings: Settings, instance: dg.DagsterInstance) -> None:
+def write_extracts(settings: Settings, name: str, users: list[str]) -> Path:
+    """Write the folder of a date as the pipeline does, by hand: one segment and one list."""
+    folder = settings.extracts / name
+    counts = {}
     with duckdb.connect() as con:
-        for name, user in (("2024-06-28", GONE), ("2024-06-29", STAYS)):
-            folder = settings.extracts / name / "plan"
-            folder.mkdir(parents=True)
-            con.execute(f"copy (select '{user}' as user_id) to '{folder}/list.parquet' (format parquet)")
-            (folder / "list.csv").write_text(f"user_id\n{user}\n")
-            with open_duckdb(settings.backfills / f"{name}.duckdb") as backfill:
-                backfill.execute("create table users as select ? as user_id", [user])
+        con.execute("set threads = 1")
+        for file in ("engagement/new", "plan/welcome"):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            values = ", ".join(f"('{user}', '=1')" for user in users)
+            counts[file] = write_pair(
+                con, folder / file, f"from (values {values}) as t(user_id, note)", ["user_id", "note"], "user_id"
+            )
+    content = {
+        "build": "a build",
+        "files": {
+            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in folder.rglob("*.*")
+        },
+        "segments": {"rows": [["engagement", "new", counts["engagement/new"]]], "vetoed": 0, "held_out": 0},
+        "plan_lists": {"rows": {"welcome": counts["plan/welcome"]}, "vetoed": {"welcome": 0}},
+    }
+    (folder / "manifest.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_only_what_names_somebody_erased_is_removed(settings: Settings, instance: dg.DagsterInstance) -> None:
+    # their plan dates are past; one can't be read
+    for name, user in (("2024-06-27", GONE), ("2024-06-28", STAYS), ("2024-06-26", GONE)):
+        folder = write_extracts(settings, name, [user])
+        with open_duckdb(settings.backfills / f"{name}.duckdb") as backfill:
+            backfill.execute("create table users as select ? as user_id", [user])
+    (folder / "engagement" / "new.parquet").write_bytes(b"PAR1 cut off")
+    (settings.extracts / "archive").mkdir()
     settings.logs.mkdir()
-    for name, text in (("a.log", f"'{GONE}' is no number"), ("b.log", "mail to <gone@example.org>"), ("c.log", "fine")):
+    texts = {
+        "a.log": f"'{GONE}' is no number",
+        "b.log": "mail to <gone@example.org>",
+        "c.log": "fine",
+        "d.log": f"This is {GONE}.",
+        "e.log": "auth0|gone 77 is no number",
+    }
+    for name, text in texts.items():
         (settings.logs / name).write_text(text)
+    (settings.warehouse / "working.duckdb.broken-1").write_bytes(b"anything")
+    with open_duckdb(settings.working_file) as con:
+        con.execute("insert into raw.forgetting values ('text', 'auth0|gone 77', null)")
     forget.forget_everywhere(settings, instance)
-    assert {path.name for path in settings.extracts.iterdir()} == {"2024-06-29"}
-    assert {path.name for path in settings.backfills.iterdir()} == {"2024-06-29.duckdb"}
+    assert {path.name for path in settings.extracts.iterdir()} == {"2024-06-28", "archive"}
+    assert {path.name for path in settings.backfills.iterdir()} == {"2024-06-28.duckdb"}
     assert {path.name for path in settings.logs.iterdir()} == {"c.log"}
+    assert not list(settings.warehouse.glob("*.broken-*"))
 
 
-def test_planned_contacts_are_written_anew_without_whom_was_erased(settings: Settings) -> None:
+def test_extracts_that_may_still_be_sent_are_written_anew(settings: Settings, instance: dg.DagsterInstance) -> None:
+    folder = write_extracts(settings, str(JUNE), [GONE, STAYS, "third"])
+    forget.forget_everywhere(settings, instance)
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")} == {
+        "manifest.json", "engagement/new.csv", "engagement/new.parquet", "plan/welcome.csv", "plan/welcome.parquet",
+    }  # fmt: skip
+    # as if it had been written so, and sound
+    assert (folder / "plan" / "welcome.csv").read_text() == f"user_id,note\n{STAYS},'=1\nthird,'=1\n"
+    rows = duckdb.sql(f"from read_parquet('{folder}/engagement/new.parquet')").fetchall()
+    assert rows == [(STAYS, "=1"), ("third", "=1")]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["segments"]["rows"] == [["engagement", "new", 2]]
+    assert manifest["plan_lists"]["rows"] == {"welcome": 2}
+    for name, digest in manifest["files"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    assert not holds(folder / "plan" / "welcome.csv", GONE)
+
+
+@pytest.mark.parametrize("has_come_back", [True, False])
+def test_planned_contacts_are_written_anew_without_whom_was_erased(settings: Settings, has_come_back: bool) -> None:
     folder = settings.planned_contacts
     with open_duckdb(settings.working_file) as con:
         con.execute("set threads = 1")
@@ -134,21 +191,16 @@ def test_planned_contacts_are_written_anew_without_whom_was_erased(settings: Set
             rows = " union all ".join(
                 f"select date '{plan_date}' as plan_date, '{user}' as user_id, 'c' as campaign_id, 'a' as audience, "
                 "'email' as channel, null as variant, 'marketing' as message_class"
-                for user in ((GONE, STAYS) if plan_date == JUNE else (GONE,))
+                for user in (GONE, STAYS)
             )
             planned.add_planned(con, folder, plan_date, rows)
-        before = planned.names(folder)
-        assert planned.forget(con, folder) == 1
-        after = planned.names(folder)
-        # what is planned for a date after the request is for whoever came back
-        assert [name for name in after if name.startswith(str(JULY))] == [
-            name for name in before if name.startswith(str(JULY))
-        ]
+        if has_come_back:
+            con.execute("insert into raw.returned_users values (?, 'a hash')", [GONE])
+        # the request may have come late, after contacts were planned; whoever came back is planned with anew
+        assert planned.forget(con, folder) == (1 if has_come_back else 2)
         planned.load_planned(con, folder)
-        assert con.execute("select plan_date, user_id from raw.planned_contacts order by all").fetchall() == [
-            (JUNE, STAYS),
-            (JULY, GONE),
-        ]
+        found = con.execute("select plan_date, user_id from raw.planned_contacts order by all").fetchall()
+        assert found == [(JUNE, STAYS), *([(JULY, GONE)] if has_come_back else []), (JULY, STAYS)]
         # a run that was killed before the old file went does it again
         assert planned.forget(con, folder) == 0
 

@@ -392,7 +392,7 @@ def test_dates_from_before_there_was_a_history_are_not_in_it() -> None:
     assert build_state.final_dates(file.con) == {JAN, FEB}
 
 
-def test_an_erased_user_leaves_the_history_up_to_the_request(settings: Settings) -> None:
+def test_an_erased_user_leaves_the_history_and_begins_anew(settings: Settings) -> None:
     whole_build(older(settings, JAN), "champions")
     with open_duckdb(settings.working_file) as con:
         con.execute("insert into raw.forgetting values ('user', 'u@example.org', ?), ('user', 'nobody', ?)", [FEB, FEB])
