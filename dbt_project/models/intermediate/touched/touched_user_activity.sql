@@ -53,6 +53,14 @@ pairs as (
 
     union
 
+    -- an erasure takes events and their link away together
+    select relinked.user_id, rows_loaded.activity_date
+    from rows_loaded
+    inner join relinked on rows_loaded.anonymous_id = relinked.anonymous_id
+    where rows_loaded.user_id is null
+
+    union
+
     select relinked.user_id, events.activity_date
     from {{ ref('stg_events') }} as events
     inner join relinked on events.anonymous_id = relinked.anonymous_id
