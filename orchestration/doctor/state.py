@@ -193,7 +193,8 @@ def records(settings: Settings) -> Iterator[Finding]:
                 partial(_put_record_aside, path, name),
             )
         else:
-            yield Finding(BROKEN, name, f"is damaged: {said}", "Bring it back from a backup.")
+            todo = "Bring it back from a backup, or move it away: the record of runs begins anew."
+            yield Finding(BROKEN, name, f"is damaged: {said}", todo)
     if count == len(files):
         yield Finding(OK, "records", f"{count} SQLite files are sound")
 
