@@ -24,6 +24,7 @@ from data.simulator.parameters import Parameters
 from data.simulator.shop import Shop
 from data.simulator.world import write_day, write_world
 from orchestration.landing.contract import DATASETS
+from orchestration.landing.keyed import HASHED_DATASETS
 from orchestration.landing.load import LoadResult, LoadSettings, create_raw_schema, load_landing
 
 ROOT = Path(__file__).parents[3]
@@ -142,7 +143,9 @@ def test_a_world_without_dirt_loads_whole(format_: str, clean: dict[str, tuple[C
 
 def test_both_formats_hold_the_same_rows(clean: dict[str, tuple[Counter[str], Loaded]]) -> None:
     for dataset in DATASETS.values():
-        names = ", ".join(f'"{name}"' for name in dataset.column_names)
+        # of erasures the user_id is hashed under a salt of the warehouse
+        left_out = {"user_id"} if dataset.name in HASHED_DATASETS else set()
+        names = ", ".join(f'"{name}"' for name in dataset.column_names if name not in left_out)
         one, two = (
             Counter(map(str, world.rows(f"select {names} from raw.{dataset.name}"))) for _, world in clean.values()
         )
