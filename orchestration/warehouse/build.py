@@ -235,7 +235,7 @@ def clear_half_made(settings: Settings) -> None:
 def _record(settings: Settings, build: Build) -> None:
     """Add what dbt has built to the dates that were built, and to the segment history."""
     with open_duckdb(settings.working_file, read_only=True) as con:
-        erased = forget.erased_users(con)
+        erased = forget.erased_users(con, settings.policy["business_time_zone"])
     with open_duckdb(settings.build_file) as con:
         if build.is_backfill:
             source = "backfill"

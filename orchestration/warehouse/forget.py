@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing, suppress
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -21,6 +22,7 @@ import duckdb
 from orchestration.activation import extracts
 from orchestration.errors import BarometerError
 from orchestration.landing import rejects
+from orchestration.landing.erasures import OF_USERS
 from orchestration.landing.quoting import identifier, literal
 from orchestration.settings import DBT_PROJECT, Settings
 from orchestration.warehouse import planned
@@ -34,9 +36,26 @@ _FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagste
 _log = logging.getLogger("barometer")
 
 
-def erased_users(con: duckdb.DuckDBPyConnection) -> set[str]:
-    """Return whom the run still has to forget; ``con`` is the working file."""
-    return {user for (user,) in con.execute("select value from raw.forgetting where kind = 'user'").fetchall()}
+def erased_users(con: duckdb.DuckDBPyConnection, time_zone: str) -> dict[str, date]:
+    """Return whom the run still has to forget, with the last date that is not to be known of them.
+
+    That is the day before their first row, for those who have come back; for others there is none that is.
+    """
+    found = con.execute("select distinct value from raw.forgetting where kind = 'user'").fetchall()
+    if not found:
+        return {}
+    rows = " union all ".join(
+        f"select user_id, {identifier(str(dataset.erasure_time))} as happened_at from raw.{identifier(dataset.name)}"
+        for dataset in OF_USERS
+    )
+    first = dict(
+        con.execute(
+            f"select user_id, cast(timezone(?, timezone('UTC', min(happened_at))) as date) from ({rows}) "
+            "where user_id in (select value from raw.forgetting where kind = 'user') group by user_id",
+            [time_zone],
+        ).fetchall()
+    )
+    return {user: first[user] - timedelta(days=1) if user in first else date.max for (user,) in found}
 
 
 def forget_files(con: duckdb.DuckDBPyConnection, settings: Settings, instance: dg.DagsterInstance) -> None:

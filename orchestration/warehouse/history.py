@@ -11,7 +11,7 @@ user whose state on D is as the history has it already needs neither.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import NamedTuple
@@ -49,18 +49,18 @@ def record(
     built: BuiltDate,
     families: Sequence[str],
     source: str,
-    erased: Collection[str] = (),
+    erased: Mapping[str, date] | None = None,
 ) -> None:
     """Add a build to the dates that were built and to the history, in place of an earlier build of its date.
 
     ``con`` holds the history, ``source`` is the name of the database that holds the build: the same, or one attached.
-    ``erased`` are the users who asked to be forgotten since the last build: what the history says of them goes (sizes
-    and moves are numbers, and stay); who has come back begins anew with this build. All happens in one transaction. A
-    build that is not final adds its date alone, and only if that has no final build.
+    ``erased`` are the users who asked to be forgotten since the last build, with the last date of which nothing is to
+    be known of them: what the history says of them up to then goes (sizes and moves are numbers, and stay). All happens
+    in one transaction. A build that is not final adds its date alone, and only if that has no final build.
     """
     create_history_schema(con, families)
     with _transaction(con):
-        _forget(con, erased)
+        _forget(con, erased or {})
         if built.is_final:
             _Recording(con, built, families, source).run()
         else:
@@ -72,10 +72,11 @@ def record(
             )
 
 
-def _forget(con: duckdb.DuckDBPyConnection, erased: Collection[str]) -> None:
-    """Delete the rows of erased users: those of dates after the request too, if it came late."""
-    for table in ("segment_changes", "recut_segments"):
-        con.execute(f"delete from history.{table} where list_contains(?, user_id)", [sorted(erased)])
+def _forget(con: duckdb.DuckDBPyConnection, erased: Mapping[str, date]) -> None:
+    """Delete the rows of erased users up to their dates: those after the request too, if it came late."""
+    for user_id, until in erased.items():
+        for table in ("segment_changes", "recut_segments"):
+            con.execute(f"delete from history.{table} where user_id = ? and as_of <= ?", [user_id, until])
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def test_both_files_are_rewritten_and_nothing_is_left_to_forget(
             ).fetchall() == [("who is known",)]
     with open_duckdb(settings.working_file) as con:
         assert con.execute("select user_id from raw.touches").fetchall() == [("not yet seen",)]
-        assert forget.erased_users(con) == set()
+        assert forget.erased_users(con, "UTC") == {}
     # there is nothing to do any more
     before = [file.stat().st_ino for file in (settings.build_file, settings.working_file)]
     forget.forget_everywhere(settings, instance)
