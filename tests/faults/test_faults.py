@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import subprocess
+import time
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -74,10 +75,15 @@ class Disk:
 
     def leave(self, megabytes: float) -> None:
         """Let so much be free."""
-        about = os.statvfs(self.path)
-        used = (about.f_blocks - about.f_bfree) * about.f_frsize
-        size = used + int(megabytes * 1e6)
-        subprocess.run(["mount", "-o", f"remount,size={size}", str(self.path)], check=True, capture_output=True)
+        for _ in range(50):
+            about = os.statvfs(self.path)
+            size = (about.f_blocks - about.f_bfree) * about.f_frsize + int(megabytes * 1e6)
+            resize = ["mount", "-o", f"remount,size={size}", str(self.path)]
+            if subprocess.run(resize, check=False, capture_output=True).returncode == 0:
+                return
+            # somebody wrote meanwhile, and it would not fit
+            time.sleep(0.1)
+        raise AssertionError(f"{self.path} can't be made smaller")
 
 
 @contextmanager
