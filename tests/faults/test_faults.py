@@ -9,8 +9,8 @@ import os
 import random
 import shutil
 import subprocess
-import time
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
