@@ -18,6 +18,7 @@ from orchestration.activation.plan_lists import PlanLists, carried, write_plan_l
 from orchestration.activation.reach import select_reach
 from orchestration.activation.segments import Segments, write_segments
 from orchestration.errors import BarometerError
+from orchestration.landing.erasures import TO_FORGET
 from orchestration.landing.quoting import literal
 from orchestration.warehouse.planned import add_planned
 from orchestration.warehouse.running_tests import CurrentTests, record_tests
@@ -109,8 +110,7 @@ def forget(con: duckdb.DuckDBPyConnection, extracts: Path, today: date) -> int:
 
 def _rows(path: Path, operator: str) -> str:
     """SQL for the rows of a file whose user is in, or not in, raw.forgetting."""
-    users = "(select value from raw.forgetting where kind = 'user')"
-    return f"from read_parquet({literal(str(path))}, file_row_number = true) where user_id {operator} {users}"
+    return f"from read_parquet({literal(str(path))}, file_row_number = true) where user_id {operator} {TO_FORGET}"
 
 
 def _write_without(con: duckdb.DuckDBPyConnection, folder: Path, files: Sequence[Path]) -> None:

@@ -20,9 +20,8 @@ from orchestration.report import pipeline_runs
 from orchestration.settings import Settings
 from orchestration.warehouse.build import INTRADAY
 from orchestration.warehouse.files import open_duckdb, remove_duckdb
-from orchestration.warehouse.forget import delete_run, remove_files_of_run
+from orchestration.warehouse.forget import FINISHED, delete_run, remove_files_of_run
 
-_FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _BATCH = 500
 _log = logging.getLogger("barometer")
 
@@ -124,7 +123,7 @@ def remove_what_is_old(settings: Settings, instance: dg.DagsterInstance, run_id:
 def _finished_runs(instance: dg.DagsterInstance, now: datetime, days: int, own: str) -> list[Run]:
     """Return the finished runs that are older than ``days``."""
     before = now.replace(tzinfo=UTC) - timedelta(days=days)
-    records = instance.get_run_records(dg.RunsFilter(statuses=_FINISHED, created_before=before))
+    records = instance.get_run_records(dg.RunsFilter(statuses=list(FINISHED), created_before=before))
     return [
         Run(
             record.dagster_run.run_id,

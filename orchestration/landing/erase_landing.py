@@ -106,9 +106,10 @@ def _rows_of(
     if not source.rows:
         return 0
     judged = judged_rows(dataset, source, rules)
-    _, erased = erasures.split(con, dataset, judged)
-    queries = [f"select row_number from {erased}"] if erased else []
-    if erased:
+    _, has_erased = erasures.split(con, dataset, judged)
+    queries = []
+    if has_erased:
+        queries.append(f"select row_number from temp.{erasures.ERASED_ROWS}")
         # a rejected row names the user all the same
         queries.append(f"select row_number from {judged} where reason is not null and {erasures.is_found(dataset)}")
     if dataset.name == "events":

@@ -18,7 +18,9 @@ from orchestration.landing.keyed import hashed
 from orchestration.landing.quoting import identifier, literal
 
 _ERASED_USERS = "(select user_id as user_hash, max(requested_at) as requested_at from raw.erasures group by user_id)"
-_DROPPED, _FOUND = "landing_dropped", "landing_erased"
+_DROPPED, _FOUND, ERASED_ROWS = "landing_dropped", "landing_erased", "landing_erased_rows"
+#: SQL for the users that the run in progress has to forget.
+TO_FORGET = "(select value from raw.forgetting where kind = 'user')"
 #: Datasets with a user and a date that an erasure compares.
 OF_USERS = tuple(dataset for dataset in DATASETS.values() if dataset.erasure_time and "user_id" in dataset.column_names)
 #: The ids of dropped rows that later rows may hold without the user's: dataset, kind, column.
@@ -72,16 +74,24 @@ def write_touches(con: duckdb.DuckDBPyConnection, dataset: Dataset, rows: str, l
     )
 
 
-def split(con: duckdb.DuckDBPyConnection, dataset: Dataset, judged: str) -> tuple[str, str | None]:
-    """Return the relations of those of ``judged`` rows that stay, and of those that are erased, None without any.
+def split(con: duckdb.DuckDBPyConnection, dataset: Dataset, judged: str) -> tuple[str, bool]:
+    """Return the relation of those of ``judged`` rows that stay, and whether an erasure concerns somebody of the file.
 
-    Fills the temp table landing_erased (id, requested_at): whom of the file an erasure concerns.
+    Then the temp table landing_erased (id, requested_at) says whom, and landing_erased_rows has the erased rows: their
+    row_number and reason, requested_at, and the ids that are remembered.
     """
     condition = _select_erased(con, dataset, judged)
     if condition is None:
-        return judged, None
+        return judged, False
     joined = f"from {judged} j left join temp.{_FOUND} e on j.{identifier(_owner(dataset))} = e.id"
-    return f"(select j.* {joined} where not ({condition}))", f"(select j.*, e.requested_at {joined} where {condition})"
+    ids = {column for name, _, column in _REMEMBERED if name == dataset.name} | {_owner(dataset)}
+    # once: each look at the rows reads the file again
+    con.execute(
+        f"""create or replace temp table {ERASED_ROWS} as
+        select j.row_number, j.reason, {", ".join(f"j.{identifier(column)}" for column in sorted(ids))}, e.requested_at
+        {joined} where {condition}"""
+    )
+    return f"(select j.* {joined} where not ({condition}))", True
 
 
 def content_unless_erased(dataset: Dataset, judged: str) -> str:
@@ -151,18 +161,15 @@ def _select_erased(con: duckdb.DuckDBPyConnection, dataset: Dataset, rows: str) 
     return condition if _count_found(con) else None
 
 
-def leave_out(con: duckdb.DuckDBPyConnection, dataset: Dataset, erased: str | None, load_id: int) -> int:
-    """Remember the ids of good rows of a load that are ``erased``, and who came back; return how many rows that is."""
-    if erased is None:
-        return 0
-    good = f"(select * from {erased} where reason is null)"
+def leave_out(con: duckdb.DuckDBPyConnection, dataset: Dataset, load_id: int) -> int:
+    """Remember the ids of the good rows that ``split`` found erased, and who came back; return how many they are."""
+    good = f"(select * from temp.{ERASED_ROWS} where reason is null)"
     (count,) = con.execute(f"select count(*) from {good}").fetchone() or (0,)
-    if count and dataset in OF_USERS:
-        _remember(con, dataset, good, load_id)
     if dataset in OF_USERS:
-        _note_who_came_back(
-            con, f"select distinct user_id from raw.{identifier(dataset.name)} where load_id = {load_id}"
-        )
+        if count:
+            _remember(con, dataset, good, load_id)
+        new = f"select distinct user_id from raw.{identifier(dataset.name)} where load_id = {load_id}"
+        _note_who_came_back(con, new)
     return int(count)
 
 

@@ -371,13 +371,13 @@ class _Load:
         judged = judged_rows(dataset, source, self.rules)
         if dataset.name in keyed.HASHED_DATASETS:
             keyed.use_key(con, self.settings.hash_key, make=True)
-        kept, erased_rows = erasures.split(con, dataset, judged) if source.rows else (judged, None)
+        kept, has_erased = erasures.split(con, dataset, judged) if source.rows else (judged, False)
         inserted = keeping.insert_accepted(con, dataset, kept, load_id) if source.rows else 0
-        erased = erasures.leave_out(con, dataset, erased_rows, load_id)
+        erased = erasures.leave_out(con, dataset, load_id) if has_erased else 0
         accepted = inserted + erased
         rejected = source.rows - accepted
         if rejected:
-            told = judged if erased_rows is None else erasures.content_unless_erased(dataset, judged)
+            told = erasures.content_unless_erased(dataset, judged) if has_erased else judged
             relations = [f"select row_number, reason, content from {told} where reason is not null"]
             if source.malformed:
                 content_of = rejects.content_unless_erased(con, "content")

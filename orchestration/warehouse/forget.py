@@ -22,7 +22,7 @@ import duckdb
 from orchestration.activation import extracts
 from orchestration.errors import BarometerError
 from orchestration.landing import rejects
-from orchestration.landing.erasures import OF_USERS
+from orchestration.landing.erasures import OF_USERS, TO_FORGET
 from orchestration.landing.quoting import identifier, literal
 from orchestration.settings import DBT_PROJECT, Settings
 from orchestration.warehouse import planned
@@ -32,7 +32,7 @@ from orchestration.warehouse.files import fsync, open_duckdb, remove_duckdb
 _REWRITE = "rewrite_pending"
 #: The job whose runs name users.
 _EXPLAIN = "explain"
-_FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 _log = logging.getLogger("barometer")
 
 
@@ -41,7 +41,7 @@ def erased_users(con: duckdb.DuckDBPyConnection, time_zone: str) -> dict[str, da
 
     That is the day before their first row, for those who have come back; for others there is none that is.
     """
-    found = con.execute("select distinct value from raw.forgetting where kind = 'user'").fetchall()
+    found = con.execute(f"from {TO_FORGET}").fetchall()
     if not found:
         return {}
     rows = " union all ".join(
@@ -51,7 +51,7 @@ def erased_users(con: duckdb.DuckDBPyConnection, time_zone: str) -> dict[str, da
     first = dict(
         con.execute(
             f"select user_id, cast(timezone(?, timezone('UTC', min(happened_at))) as date) from ({rows}) "
-            "where user_id in (select value from raw.forgetting where kind = 'user') group by user_id",
+            f"where user_id in {TO_FORGET} group by user_id",
             [time_zone],
         ).fetchall()
     )
@@ -159,10 +159,8 @@ def _forget_notes(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"delete from {identifier(schema)}.{identifier(table)}")
     # a model that is gone has left a watermark that no longer moves
     con.execute("delete from control.watermarks where not list_contains(?, model_name)", [sorted(models)])
-    con.execute(
-        "delete from raw.touches where load_id <= (select coalesce(min(load_id), max_load_id) from control.watermarks "
-        "right join (select coalesce(max(load_id), 0) as max_load_id from raw.touches) on true group by max_load_id)"
-    )
+    # without a watermark every model is built in full, and needs no touch
+    con.execute("delete from raw.touches where not exists (from control.watermarks where load_id < touches.load_id)")
     con.execute("delete from raw.forgetting")
     con.execute("delete from raw.load_meta where name = ?", [_REWRITE])
     con.execute("insert into raw.load_meta values (?, 'true')", [_REWRITE])
@@ -193,8 +191,9 @@ def _holds_somebody(con: duckdb.DuckDBPyConnection, file: Path) -> bool:
             "where column_name = 'user_id' and database_name = 'backfill'"
         ).fetchall()
         names = (f"backfill.{identifier(schema)}.{identifier(table)}" for schema, table in tables)
-        users = "(select value from raw.forgetting where kind = 'user')"
-        return any(con.execute(f"select 1 from {name} where user_id in {users} limit 1").fetchone() for name in names)
+        return any(
+            con.execute(f"select 1 from {name} where user_id in {TO_FORGET} limit 1").fetchone() for name in names
+        )
     except duckdb.Error:
         return True
     finally:
@@ -209,7 +208,7 @@ def _forget_records(con: duckdb.DuckDBPyConnection, settings: Settings, instance
     shards = settings.dagster_home.glob("history/runs/*.db*")
     named = {path.name.partition(".db")[0] for path in shards if rejects.names_one_of(path.read_bytes(), values)}
     if named:
-        finished = dg.RunsFilter(run_ids=sorted(named), statuses=list(_FINISHED))
+        finished = dg.RunsFilter(run_ids=sorted(named), statuses=list(FINISHED))
         runs |= {run.run_id for run in instance.get_runs(finished)}
     for run_id in runs:
         delete_run(settings, instance, run_id)
