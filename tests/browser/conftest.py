@@ -155,7 +155,11 @@ def window(browser: Browser, ui: Ui) -> BrowserContext:
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
     """A new tab."""
+    from playwright.sync_api import expect
+
+    # a page on a busy machine takes longer to fill itself than playwright's five seconds
+    expect.set_options(timeout=60_000)
     tab = context.new_page()
-    tab.set_default_timeout(30_000)
+    tab.set_default_timeout(60_000)
     yield tab
     tab.close()
