@@ -1,0 +1,1 @@
+"""Where segments and plan lists go: one module a kind of destination, behind one small interface."""
