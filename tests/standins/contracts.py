@@ -1,0 +1,54 @@
+"""Whether requests are as a provider's published contract has them; tests skip, and say why, without the contracts."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+from openapi_core import OpenAPI
+from openapi_core.testing import MockRequest
+
+from orchestration.settings import ROOT
+from tests.standins.server import Request
+
+CONTRACTS = ROOT.parent / "shared" / "contracts"
+
+
+def need(name: str) -> Path:
+    """Return the file of a contract; skip the test, saying why, where it is not there."""
+    file = CONTRACTS / name
+    if not file.exists():
+        pytest.skip(f"the provider's contract {name} is not beside the project")
+    return file
+
+
+@cache
+def contract(file: Path) -> OpenAPI:
+    """Return a contract, read once."""
+    text = file.read_text(encoding="utf-8")
+    return OpenAPI.from_dict(json.loads(text) if file.suffix == ".json" else yaml.safe_load(text))
+
+
+def against(file: Path, request: Request, server: str) -> str | None:
+    """Return what the contract has against a request, None where it fits. ``server``: the provider's real address."""
+    try:
+        contract(file).validate_request(
+            MockRequest(
+                host_url=server,
+                method=request.method.lower(),
+                path=request.path,
+                args=dict(request.query),
+                headers=dict(request.headers),
+                data=request.body or None,
+                content_type=request.headers.get("content-type", "application/json").split(";")[0],
+            )
+        )
+    except Exception as error:  # openapi-core has no common base for all it finds
+        causes = [type(error).__name__, str(error)[:300]]
+        if error.__cause__ is not None:
+            causes.append(str(getattr(error.__cause__, "schema_errors", error.__cause__))[:600])
+        return ": ".join(causes)
+    return None
