@@ -28,7 +28,8 @@ from orchestration.activation.destinations.interface import (
 logging.getLogger("httpx").setLevel(logging.WARNING)
 logging.getLogger("httpcore").setLevel(logging.WARNING)
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+#: Hosts that may be called without TLS: nothing leaves the machine.
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Wait = Callable[[httpx.Response], float | None]
 
 
@@ -94,7 +95,7 @@ class Client:
     ) -> None:
         """Raise WrongSettings where secrets would go over the network in the clear."""
         parts = urlsplit(base_url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
             raise WrongSettings(f"{name}: the address of the provider is no https address.", "Write https://… as url.")
         self._name, self._patience, self._wait = name, patience, wait
         #: When calls are taken again, by the monotonic clock: what one thread is told holds for all.
@@ -104,7 +105,7 @@ class Client:
             headers=dict(headers),
             timeout=patience.timeout,
             follow_redirects=False,
-            trust_env=parts.hostname not in _LOOPBACK,
+            trust_env=parts.hostname not in LOOPBACK,
         )
 
     def call(
