@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -75,6 +77,12 @@ def reset_in(header: str) -> Wait:
     return wait
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Return what the machine trusts; to read it takes longer than a call."""
+    return httpx.create_ssl_context()
+
+
 def _seconds_until(epoch: float) -> float:
     return max(epoch - clock.now().replace(tzinfo=UTC).timestamp(), 0.0)
 
@@ -105,6 +113,7 @@ class Client:
             headers=dict(headers),
             timeout=patience.timeout,
             follow_redirects=False,
+            verify=_certificates(),
             trust_env=parts.hostname not in LOOPBACK,
         )
 
