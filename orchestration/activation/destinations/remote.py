@@ -35,8 +35,8 @@ OF_SETTINGS = (
     asyncssh.HostKeyNotVerifiable,
     asyncssh.PermissionDenied,
 )
-#: Bytes of one part of an upload. Parts go one at a time, so this is what an upload takes of the memory.
-_PART = 8 * 2**20
+#: Bytes of one part of an upload, the least that S3 takes. Parts go one at a time, so this is what an upload takes of the memory.
+_PART = 5 * 2**20
 _SFTP_PORT = 22
 
 
