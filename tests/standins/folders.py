@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ import asyncssh
 import boto3
 from moto.s3.models import FakeMultipart
 from moto.server import ThreadedMotoServer
+
+#: The server's own account of what it was asked, in the same process.
+logging.getLogger("moto").setLevel(logging.WARNING)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from orchestration.activation.destinations.interface import LostAnswer, NotTaken
 from orchestration.errors import BarometerError
 from orchestration.settings import ROOT
 from tests.standins.folders import S3, Sftp
+from tests.standins.logs import logged
 
 PATIENCE = Patience(attempts=2, first_wait=0.01, longest_wait=0.1, timeout=10)
 PLAN = Target("hot_lead_offer", "2026-03-02")
@@ -44,7 +45,7 @@ def _nothing_secret_is_logged(monkeypatch, caplog):
     caplog.set_level(logging.DEBUG)
     yield
     for secret in (*ENVIRONMENT.values(), "@example.com", "PRIVATE KEY"):
-        assert secret not in caplog.text
+        assert secret not in logged(caplog)
 
 
 def rows(*numbers: int, **attributes) -> list[Row]:
@@ -242,6 +243,7 @@ def test_killed_while_it_uploads_an_sftp_server_holds_whole_files(tmp_path, sftp
     assert left["big.jsonl"] == old["big.jsonl"]
     assert len(left[".big.jsonl.tmp"]) < len(new["big.jsonl"])
     # a reader who compares knows that the pair is not complete
+    assert left["big.manifest.json"] == old["big.manifest.json"]
     assert not fits(left["big.manifest.json"], left)
     files.put(target, big_rows(2), ["text"])
     assert {name: content for name, content in files_in(folder).items() if "big." in name} == new

@@ -24,6 +24,7 @@ from orchestration.activation.destinations.interface import (
 from orchestration.activation.destinations.webhook import Webhook
 from orchestration.settings import ROOT
 from tests.standins.contracts import against
+from tests.standins.logs import logged
 from tests.standins.server import Answer, Faults, Request
 from tests.standins.webhook import WebhookStandIn, documented
 
@@ -41,8 +42,8 @@ def _secret(monkeypatch, caplog):
     monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
     caplog.set_level(logging.DEBUG)
     yield
-    assert SECRET not in caplog.text
-    assert "@" not in caplog.text
+    assert SECRET not in logged(caplog)
+    assert "@" not in logged(caplog)
 
 
 def row(number: int, **attributes) -> Row:
