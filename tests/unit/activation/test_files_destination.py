@@ -233,9 +233,9 @@ def test_killed_while_it_uploads_an_sftp_server_holds_whole_files(tmp_path, sftp
     try:
         assert sftp.gate.reached.wait(20)
         kill(child)
+        left = files_in(folder)
     finally:
         sftp.gate.open()
-    left = files_in(folder)
     here = destination(tmp_path, **given)
     here.put(target, big_rows(2), ["text"])
     new = files_in(tmp_path / "out" / "drop")
