@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.errors import BarometerError
-from orchestration.landing.quoting import literal
+from orchestration.landing.quoting import identifier, literal
 
 #: A cell that begins with one of these is run as a formula by spreadsheets, unless it is a plain number.
 _FORMULA = r"^[=+\-@\t\r\n|%＝＋－＠]"
@@ -25,13 +25,20 @@ def write_pair(con: duckdb.DuckDBPyConnection, path: Path, rows: str, columns: S
     rows may come out as other bytes.
     """
     harmless = ", ".join(_harmless(column) for column in columns)
-    for suffix, selected, options in (
-        ("parquet", ", ".join(columns), "format parquet, compression zstd"),
-        ("csv", harmless, "format csv, header true"),
-    ):
-        file = path.with_name(f"{path.name}.{suffix}")
-        con.execute(f"copy (select {selected} {rows} order by {order}) to {literal(str(file))} ({options})")
-        file.chmod(0o600)
+    file = path.with_name(f"{path.name}.csv")
+    con.execute(f"copy (select {harmless} {rows} order by {order}) to {literal(str(file))} (format csv, header true)")
+    file.chmod(0o600)
+    return write_parquet(con, path, rows, columns, order)
+
+
+def write_parquet(con: duckdb.DuckDBPyConnection, path: Path, rows: str, columns: Sequence[str], order: str) -> int:
+    """Write ``path``.parquet alone, as `write_pair` does."""
+    selected = ", ".join(identifier(column) for column in columns)
+    file = path.with_name(f"{path.name}.parquet")
+    con.execute(
+        f"copy (select {selected} {rows} order by {order}) to {literal(str(file))} (format parquet, compression zstd)"
+    )
+    file.chmod(0o600)
     row = con.execute(f"select count(*) {rows}").fetchone()
     return int(row[0]) if row else 0
 
