@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,7 +30,8 @@ from orchestration.activation.destinations.interface import (
 logging.getLogger("httpx").setLevel(logging.WARNING)
 logging.getLogger("httpcore").setLevel(logging.WARNING)
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+#: Hosts that may be called without TLS: nothing leaves the machine.
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Wait = Callable[[httpx.Response], float | None]
 
 
@@ -74,6 +77,12 @@ def reset_in(header: str) -> Wait:
     return wait
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Return what the machine trusts; to read it takes longer than a call."""
+    return httpx.create_ssl_context()
+
+
 def _seconds_until(epoch: float) -> float:
     return max(epoch - clock.now().replace(tzinfo=UTC).timestamp(), 0.0)
 
@@ -94,7 +103,7 @@ class Client:
     ) -> None:
         """Raise WrongSettings where secrets would go over the network in the clear."""
         parts = urlsplit(base_url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
             raise WrongSettings(f"{name}: the address of the provider is no https address.", "Write https://… as url.")
         self._name, self._patience, self._wait = name, patience, wait
         #: When calls are taken again, by the monotonic clock: what one thread is told holds for all.
@@ -104,7 +113,8 @@ class Client:
             headers=dict(headers),
             timeout=patience.timeout,
             follow_redirects=False,
-            trust_env=parts.hostname not in _LOOPBACK,
+            verify=_certificates(),
+            trust_env=parts.hostname not in LOOPBACK,
         )
 
     def call(

@@ -156,16 +156,17 @@ class Destination(ABC):
     type: ClassVar[str]
     #: What the provider knows people by: ``user_id``, or ``email``, then a changed e-mail is another member.
     key: ClassVar[str] = "user_id"
-    #: Kinds of address that its rows carry beside the key: ``email``, ``phone``.
-    addresses: ClassVar[frozenset[str]] = frozenset()
+    #: Kinds of address that its rows carry beside the key: ``email``, ``phone``. An object may narrow or widen it.
+    addresses: frozenset[str] = frozenset()
     #: Options of destinations.yml: name -> whether it must be given. Values are text, numbers or lists of text.
     options: ClassVar[Mapping[str, bool]] = {}
     #: Options of an audience, likewise.
     audience_options: ClassVar[Mapping[str, bool]] = {}
     #: Options whose value is the name of the environment variable with a secret; all must be given.
     secrets: ClassVar[tuple[str, ...]] = ()
-    limits: ClassVar[Limits] = Limits()
-    #: Whether it gets the whole list each time something in it differs, in place of what differs (a file).
+    #: An object may have its own, from its options.
+    limits: Limits = Limits()
+    #: Whether it gets the whole list each time something in it differs: then it is a `WholeDestination`.
     is_whole: ClassVar[bool] = False
     #: Whether `Row.changed` makes a difference: the provider bills by attribute, say.
     uses_changes: ClassVar[bool] = False
@@ -233,3 +234,29 @@ class Destination(ABC):
 
     def close(self) -> None:  # noqa: B027
         """Let go of connections."""
+
+
+class WholeDestination(Destination):
+    """A destination that holds lists and knows no changes to them, such as a file."""
+
+    is_whole: ClassVar[bool] = True
+
+    @abstractmethod
+    def put(self, target: Target, rows: Iterator[Row], names: Sequence[str]) -> int:
+        """Put a list, all of it and in the order of its keys, in the place of the one before; return how many rows.
+
+        ``names`` are the attributes, in order. Either the list before or this one is there at any moment. Raises
+        NotTaken, LostAnswer or WrongSettings. Said twice it changes nothing.
+        """
+
+    def clear(self, target: Target, names: Sequence[str] = ()) -> None:
+        """Let the target hold nobody: the list is there, and empty."""
+        self.put(target, iter(()), names)
+
+    def set(self, target: Target, rows: Sequence[Row]) -> Mapping[str, Outcome]:
+        """Never called: `put` takes the whole list."""
+        raise TypeError(f"{self.type} takes whole lists")
+
+    def remove(self, target: Target, rows: Sequence[Row]) -> Mapping[str, Outcome]:
+        """Never called: `put` takes the whole list."""
+        raise TypeError(f"{self.type} takes whole lists")
