@@ -196,6 +196,8 @@ def _read_one(name: str, given: object, known: Known) -> tuple[DestinationConfig
         for channel in channels
         if channel not in known.channels
     ]
+    if kind.is_whole and read.mode == "upsert":
+        wrong.append((("mode",), f"{read.type} always holds the list as it is: mirror"))
     wrong += _options(read.options, kind.options, kind.secrets, ("options",))
     targets = [*_plan_targets(read, kind, known, wrong), *_segment_target(read, kind, known, wrong)]
     if not targets and not wrong:

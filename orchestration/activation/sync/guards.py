@@ -9,7 +9,7 @@ from datetime import date
 PAST, BLOCKED, INCOMPLETE, FALLEN, NOT_EMPTY = "past", "blocked", "incomplete", "fallen", "not-empty"
 #: Name of a guard -> what its flag lets through for one run.
 GUARDS = {
-    PAST: "send a plan list whose plan date is past",
+    PAST: "send extracts whose plan date is past",
     BLOCKED: "send although a blocking check failed or the build is older than what is loaded",
     INCOMPLETE: "send a file that is not as it was written",
     FALLEN: "send although an audience has lost most of its candidates",
@@ -29,7 +29,7 @@ class Guard:
 class Facts:
     """What guards go by. ``candidates``: of the audience, now and when it was last sent; None: not known."""
 
-    plan_date: date | None
+    plan_date: date
     today: date
     blocked: str | None
     is_whole_file: bool
@@ -42,7 +42,7 @@ class Facts:
 def guards(facts: Facts, allowed: Collection[str] = ()) -> list[Guard]:
     """Return every guard that stops an audience, but for those of ``allowed``."""
     found: list[Guard] = []
-    if facts.plan_date is not None and facts.plan_date < facts.today:
+    if facts.plan_date < facts.today:
         found.append(Guard(PAST, f"the plan is for {facts.plan_date}, and today is {facts.today}"))
     if facts.blocked is not None:
         found.append(Guard(BLOCKED, facts.blocked))

@@ -150,12 +150,15 @@ class Ledger:
         """Return the rows of an audience by key."""
         return self._read("audience = :audience", audience=audience)
 
-    def to_remove(self, audience: str, today: str) -> Iterator[Entry]:
-        """Return the rows whose removal waits for nothing: the plan date is past, or the user erased or vetoed."""
+    def to_remove(self, audience: str, target: str, today: str) -> Iterator[Entry]:
+        """Return the rows of a target whose removal waits for nothing: the plan date is past, or the user erased or
+        vetoed.
+        """
         return self._read(
-            "audience = :audience and (must_remove is not null or plan_date < :today or user_id in (select user_id "
-            "from sync_vetoes where destination = :destination and audience = :audience))",
+            "audience = :audience and target = :target and (must_remove is not null or plan_date < :today or user_id in "
+            "(select user_id from sync_vetoes where destination = :destination and audience = :audience))",
             audience=audience,
+            target=target,
             today=today,
         )
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -136,6 +136,7 @@ class TargetSync:
         self._own = next((stored for stored in before if stored.target == self._fingerprint), None)
         told = self._own.names if self._own else ()
         self._names = tuple(sorted({*told, *target.names}))
+        self._has_noted = False
 
     def run(self, destination: Destination) -> Report:
         """Send what differs; an error of the provider is in the report and stops this audience alone."""
@@ -148,7 +149,7 @@ class TargetSync:
             if isinstance(destination, WholeDestination):
                 self._send_whole(destination)
             else:
-                self._remove(courier, self._ledger.to_remove(self._target.audience, self._today))
+                self._remove(courier, self._must_go())
                 self._send_difference(destination, courier)
         except (BarometerError, NotTaken, LostAnswer) as error:
             self.report.tally.stopped = self.report.tally.stopped or error
@@ -165,7 +166,7 @@ class TargetSync:
                 self._rewrite_without(destination)
             else:
                 courier = Courier(destination, self._target, self._fingerprint, self._ledger, self.report.tally)
-                self._remove(courier, self._ledger.to_remove(self._target.audience, self._today))
+                self._remove(courier, self._must_go())
         except (BarometerError, NotTaken, LostAnswer) as error:
             self.report.tally.stopped = self.report.tally.stopped or error
         self.report.seconds = round(time.perf_counter() - started, 3)
@@ -176,7 +177,7 @@ class TargetSync:
     def preview(self, examples: int) -> Preview:
         """Return what `run` would send; no call is made and nothing is remembered."""
         audience = self._target.audience
-        must_go = {entry.key for entry in self._ledger.to_remove(audience, self._today) if entry.may_hold}
+        must_go = {entry.key for entry in self._must_go() if entry.may_hold}
         new = changed = removed = vetoed = 0
         shown: list[tuple[str, Row]] = []
         found = self._guards_of(None)
@@ -222,6 +223,10 @@ class TargetSync:
     def _today(self) -> str:
         return self._situation.today.isoformat()
 
+    def _must_go(self) -> Iterator[Entry]:
+        """Return the rows whose removal waits for nothing."""
+        return self._ledger.to_remove(self._target.audience, self._fingerprint, self._today)
+
     def _retire(self, stored: StoredTarget) -> None:
         """Take out what lies at a place that the audience has no longer: another list, say."""
         entries = self._ledger.of_other_targets(stored.audience, self._fingerprint)
@@ -255,7 +260,7 @@ class TargetSync:
                 self._ledger.adopt(audience, self._fingerprint, members, _now())
         return guards(
             Facts(
-                self._situation.plan_date if self._is_plan else None,
+                self._situation.plan_date,
                 self._situation.today,
                 self._situation.blocked,
                 state is not None,
@@ -270,7 +275,6 @@ class TargetSync:
     def _send_difference(self, destination: Destination, courier: Courier) -> None:
         if self.report.tally.stopped is not None:
             return
-        audience = self._target.audience
         self.report.guards = self._guards_of(None)
         file = None if self.report.guards else self._extract()
         if file is None:
@@ -292,7 +296,7 @@ class TargetSync:
             if self._own is None and not ready():
                 return
             self._remove(courier, self._not_wanted(file))
-            if self._ledger_has_noted and ready():
+            if self._has_noted and ready():
                 courier.send(SET, self._to_set(file, destination))
         finally:
             file.close()
@@ -315,7 +319,6 @@ class TargetSync:
         """Return the rows that are not wanted any more; what is to be set is noted in the file on the way."""
         vetoes = self._ledger.vetoed(self._target.audience)
         noted: list[str] = []
-        self._ledger_has_noted = False
         rows = 0
         for wanted, entry in merged(file.wanted(), self._ledger.entries(self._target.audience)):
             rows += wanted is not None
@@ -331,7 +334,7 @@ class TargetSync:
                 continue
             if entry is None or not is_said(entry, wanted.hash):
                 noted.append(wanted.key)
-                self._ledger_has_noted = True
+                self._has_noted = True
                 if len(noted) >= _CHUNK:
                     file.note(noted)
                     noted.clear()
@@ -425,7 +428,7 @@ class TargetSync:
         Nobody is better than somebody who has said no.
         """
         audience = self._target.audience
-        must_go = {entry.key for entry in self._ledger.to_remove(audience, self._today)}
+        must_go = {entry.key for entry in self._must_go()}
         if not must_go or self._own is None:
             return
         kept = {entry.key: entry.accepted_hash for entry in self._ledger.entries(audience) if entry.key not in must_go}
@@ -494,7 +497,7 @@ def retire(
     target = Target(stored.audience, None, stored.audience_options)
     try:
         if isinstance(destination, WholeDestination):
-            destination.clear(target)
+            destination.clear(target, stored.names)
             ledger.forget(stored.audience, [entry.key for entry in mine])
             tally.removed += len(mine)
             tally.sent += len(mine)
@@ -547,7 +550,3 @@ def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
 
 def _now() -> str:
     return clock.now().isoformat(sep=" ", timespec="microseconds")
-
-
-Allowed = Collection[str]
-Say = Callable[[str], None]
