@@ -38,7 +38,7 @@ _PLAN_NAMES = {
     for column in ("plan_date", "channel", "variant", "timezone", "send_from", "send_until")
 }
 #: Columns of an extract that are no attributes.
-FIXED = ("key", "user_id", "channel", "email", "phone")
+FIXED = ("key", "user_id", "_channel", "email", "phone")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _HINT = "Mend the file; `make parse` checks it again without a run. docs/DESTINATIONS.md describes every line."
 

@@ -134,7 +134,7 @@ def _fixed(destination: DestinationConfig, addresses: Mapping[str, str], prefix:
     return [
         f"{key} as key",
         f"{prefix}user_id as user_id",
-        f"{prefix}channel as channel",
+        f"{prefix}channel as _channel",
         *(f"{normal[each]} as {each}" for each in wanted),
     ]
 

@@ -24,7 +24,7 @@ from orchestration.errors import BarometerError
 
 SUCCEEDED, FAILED, SKIPPED, KILLED = "succeeded", "failed", "skipped", "killed"
 
-#: Columns, with their types in DuckDB. The stages are load, build, publish and extract.
+#: Columns, with their types in DuckDB. The stages are load, build, publish, extract, and `sync <destination>` of each.
 COLUMNS = {
     "run_id": "varchar",
     "as_of": "date",

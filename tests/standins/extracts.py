@@ -39,7 +39,7 @@ def write_extract(
         file = list_file(folder, config.name, audience)
         file.parent.mkdir(parents=True, exist_ok=True)
         addresses = sorted(config.kind.addresses_of(config.options))
-        columns = ["key", "user_id", "channel", *addresses, *target.names]
+        columns = ["key", "user_id", "_channel", *addresses, *target.names]
         key = "user_id" if config.kind.key == "user_id" else config.kind.key
         content = sorted(
             (

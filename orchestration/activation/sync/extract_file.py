@@ -66,7 +66,7 @@ class ExtractFile:
         cursor = self._con.cursor()
         selected = [*self._addresses, *self._here]
         cursor.execute(
-            f"select key, user_id, channel, {self._hash}, {', '.join(map(identifier, selected))} "
+            f"select key, user_id, _channel, {self._hash}, {', '.join(map(identifier, selected))} "
             f"from extract {joined} order by key"
         )
         count = len(self._addresses)
