@@ -18,6 +18,7 @@ from orchestration.errors import BarometerError
 from orchestration.policy_words import nearest
 from orchestration.settings import seed_rows
 from orchestration.warehouse.audiences import audiences
+from orchestration.warehouse.project import mart_descriptions, read_manifest
 
 #: The variable with the path of another file.
 FILE_VARIABLE = "BAROMETER_DESTINATIONS"
@@ -120,11 +121,12 @@ class Known:
     columns: tuple[str, ...]
 
 
-def configured(columns: Sequence[str]) -> list[DestinationConfig]:
-    """Return the destinations of the file in use; ``columns`` are those of user_360.
+def configured() -> list[DestinationConfig]:
+    """Return the destinations of the file in use, with the columns that the parsed project has.
 
     Raises BarometerError with every problem and its line.
     """
+    columns = mart_descriptions(read_manifest())["user_360"].columns
     file = Path(os.environ.get(FILE_VARIABLE) or DEFAULT_FILE)
     channels = tuple(row["channel"] for row in seed_rows("channels"))
     known = Known(

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.activation.configuration import DestinationConfig
-from orchestration.activation.files import write_pair, write_parquet
+from orchestration.activation.files import count_rows, write_file, write_pair
 from orchestration.activation.plan_lists import PlanLists, carried, write_plan_lists
 from orchestration.activation.reach import select_reach
 from orchestration.activation.segments import Segments, write_segments
@@ -22,7 +22,7 @@ from orchestration.activation.to_destinations import FOLDER as DESTINATIONS
 from orchestration.activation.to_destinations import DestinationLists, list_file, write_lists
 from orchestration.errors import BarometerError
 from orchestration.landing.erasures import TO_FORGET
-from orchestration.landing.quoting import literal
+from orchestration.landing.quoting import identifier, literal
 from orchestration.warehouse.planned import add_planned
 from orchestration.warehouse.running_tests import CurrentTests, record_tests
 
@@ -131,8 +131,13 @@ def _write_without(con: duckdb.DuckDBPyConnection, folder: Path, files: Sequence
         columns = [column[0] for column in con.execute(f"select * {_rows(path, 'in')} limit 0").description]
         columns.remove("file_row_number")
         name = path.relative_to(folder).with_suffix("")
-        write = write_parquet if name.parts[0] == DESTINATIONS else write_pair
-        counts[name.as_posix()] = write(con, temporary / name, _rows(path, "not in"), columns, "file_row_number")
+        rows = _rows(path, "not in")
+        if name.parts[0] == DESTINATIONS:
+            file = temporary / path.relative_to(folder)
+            write_file(con, file, rows, [identifier(column) for column in columns], "file_row_number")
+            counts[name.as_posix()] = count_rows(con, rows)
+        else:
+            counts[name.as_posix()] = write_pair(con, temporary / name, rows, columns, "file_row_number")
     content["segments"]["rows"] = [
         [family, segment, counts[f"{family}/{segment}"]] for family, segment, _ in content["segments"]["rows"]
     ]

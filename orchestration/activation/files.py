@@ -1,4 +1,4 @@
-"""The files of an extract: the same rows as CSV and as Parquet, in a total order, for their owner only."""
+"""Files of rows, in a total order and for their owner only; an extract is the same rows as CSV and as Parquet."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from pathlib import Path
 import duckdb
 
 from orchestration.errors import BarometerError
-from orchestration.landing.quoting import identifier, literal
+from orchestration.landing.quoting import literal
 
 #: A cell that begins with one of these is run as a formula by spreadsheets, unless it is a plain number.
 _FORMULA = r"^[=+\-@\t\r\n|%＝＋－＠]"
-_NUMBER = r"^[+\-]?[0-9]+(\.[0-9]+)?$"
+_NUMBER = r"^[+\-]?[0-9]+(\.[0-9]+)?(e[+\-]?[0-9]+)?$"
+#: Suffix of a file -> how DuckDB is told to write it.
+FORMATS = {
+    "csv": "format csv, header true",
+    "parquet": "format parquet, compression zstd",
+    "jsonl": "format json",
+}
 _FILE_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
@@ -24,23 +30,23 @@ def write_pair(con: duckdb.DuckDBPyConnection, path: Path, rows: str, columns: S
     columns that sorts them, all in the table. No cell of the CSV is a formula. ``con`` has one thread, else the same
     rows may come out as other bytes.
     """
-    harmless = ", ".join(_harmless(column) for column in columns)
-    file = path.with_name(f"{path.name}.csv")
-    con.execute(f"copy (select {harmless} {rows} order by {order}) to {literal(str(file))} (format csv, header true)")
-    file.chmod(0o600)
-    return write_parquet(con, path, rows, columns, order)
+    for suffix in ("parquet", "csv"):
+        write_file(con, path.with_name(f"{path.name}.{suffix}"), rows, columns, order)
+    return count_rows(con, rows)
 
 
-def write_parquet(con: duckdb.DuckDBPyConnection, path: Path, rows: str, columns: Sequence[str], order: str) -> int:
-    """Write ``path``.parquet alone, as `write_pair` does."""
-    selected = ", ".join(identifier(column) for column in columns)
-    file = path.with_name(f"{path.name}.parquet")
-    con.execute(
-        f"copy (select {selected} {rows} order by {order}) to {literal(str(file))} (format parquet, compression zstd)"
-    )
-    file.chmod(0o600)
+def count_rows(con: duckdb.DuckDBPyConnection, rows: str) -> int:
+    """Return how many rows there are."""
     row = con.execute(f"select count(*) {rows}").fetchone()
     return int(row[0]) if row else 0
+
+
+def write_file(con: duckdb.DuckDBPyConnection, file: Path, rows: str, columns: Sequence[str], order: str) -> None:
+    """Write rows as `write_pair` does to one file, as what its suffix says: a key of `FORMATS`."""
+    selected = [_harmless(column) for column in columns] if file.suffix == ".csv" else columns
+    options = FORMATS[file.suffix.removeprefix(".")]
+    con.execute(f"copy (select {', '.join(selected)} {rows} order by {order}) to {literal(str(file))} ({options})")
+    file.chmod(0o600)
 
 
 def file_name(name: str) -> str:

@@ -10,7 +10,7 @@ import duckdb
 
 from orchestration.activation.configuration import DestinationConfig, TargetConfig
 from orchestration.activation.destinations.interface import SEGMENTS
-from orchestration.activation.files import file_name, write_parquet
+from orchestration.activation.files import count_rows, file_name, write_file
 from orchestration.landing.quoting import identifier, literal
 
 #: Their folder, beside those of the families.
@@ -60,8 +60,9 @@ def write_lists(
                 "qualify row_number() over (partition by key order by user_id) = 1"
             )
             columns = [column for column, *_ in con.execute("describe list_keys").fetchall()]
-            path = list_file(folder, *where).with_suffix("")
-            rows[where] = write_parquet(con, path, "from list_keys", columns, "key")
+            selected = [identifier(column) for column in columns]
+            write_file(con, list_file(folder, *where), "from list_keys", selected, "key")
+            rows[where] = count_rows(con, "from list_keys")
             ((keys,),) = con.execute("select count(key) from list_rows").fetchall()
             shared[where] = keys - rows[where]
             candidates[where] = of_audience.get(target.audience, rows[where])

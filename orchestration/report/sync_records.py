@@ -67,7 +67,11 @@ def contents(file: Path, hash_key: str | None = None) -> Contents:
     """
     columns = pipeline_runs.COLUMNS
     runs = pipeline_runs.finished(file)
-    yield "pipeline_runs", _statement("marts.pipeline_runs", columns), _lists(iter([runs] if runs else []), len(columns))
+    yield (
+        "pipeline_runs",
+        _statement("marts.pipeline_runs", columns),
+        _lists(iter([runs] if runs else []), len(columns)),
+    )
     for table, of_table in COLUMNS.items():
         yield table, _statement(f"marts.{table}", of_table), _lists(_rows(file, table, hash_key), len(of_table))
 

@@ -187,8 +187,8 @@ class Destination(ABC):
 
     @classmethod
     def addresses_of(cls, options: Mapping[str, Any]) -> frozenset[str]:
-        """Return the kinds of address that rows carry beside the key, with these options."""
-        return cls.addresses
+        """Return the kinds of address that rows carry beside the key; a kind may let the option ``addresses`` say."""
+        return frozenset(options.get("addresses", ())) if "addresses" in cls.options else cls.addresses
 
     def secret(self, option: str) -> str:
         """Return the secret that an option names; raise WrongSettings, naming the variable, where it is not set."""

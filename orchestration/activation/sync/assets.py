@@ -66,7 +66,7 @@ def _sync_of(
                 kinds={destination.kind.type},
                 owners=OWNERS,
                 skippable=True,
-                description=f"What {destination.name} has accepted of {audience}: the difference to the extract is sent.",
+                description=f"What {destination.name} has of {audience}: the difference to the extract is sent.",
             )
             for audience in audiences
         ],
@@ -113,9 +113,7 @@ def _sync_of(
     return sync
 
 
-def _removals_of(
-    destinations: Sequence[DestinationConfig], dates: dg.PartitionsDefinition
-) -> dg.AssetsDefinition:
+def _removals_of(destinations: Sequence[DestinationConfig], dates: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     @dg.asset(
         key=REMOVALS,
         # no other stage, so that it runs when one of them fails; the priority puts it behind all that can still run
@@ -219,7 +217,10 @@ def _check_metadata(report: Report) -> dict[str, Any]:
     tally = report.tally
     found = in_words(report)
     hints = [
-        *(f"{guard.name}: `make sync ARGS=\"--allow {guard.name}\"` would {GUARDS[guard.name]}" for guard in report.guards),
+        *(
+            f'{guard.name}: `make sync ARGS="--allow {guard.name}"` would {GUARDS[guard.name]}'
+            for guard in report.guards
+        ),
         *(filter(None, [getattr(tally.stopped, "hint", None)])),
     ]
     return {

@@ -155,8 +155,8 @@ class Ledger:
         vetoed.
         """
         return self._read(
-            "audience = :audience and target = :target and (must_remove is not null or plan_date < :today or user_id in "
-            "(select user_id from sync_vetoes where destination = :destination and audience = :audience))",
+            "audience = :audience and target = :target and (must_remove is not null or plan_date < :today or user_id "
+            "in (select user_id from sync_vetoes where destination = :destination and audience = :audience))",
             audience=audience,
             target=target,
             today=today,

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("barometer")
 
 
-def situation_of(
-    warehouse: Warehouse, destinations: Sequence[DestinationConfig], allowed: Sequence[str]
-) -> Situation:
+def situation_of(warehouse: Warehouse, destinations: Sequence[DestinationConfig], allowed: Sequence[str]) -> Situation:
     """Return what a sync of this run goes by, and let go of the lock: a sync may take an hour, and others shall run.
 
     While the lock is held, it is noted in the ledger who of ``destinations``, which are all, may not be sent.
@@ -90,9 +88,7 @@ def remove_what_must_go(
     with open_ledger(settings.activation_file) as con:
         known = destinations_of(con)
         done = set(
-            con.execute(
-                "select destination, audience from sync_runs where run_id = ?", [situation.run_id]
-            ).fetchall()
+            con.execute("select destination, audience from sync_runs where run_id = ?", [situation.run_id]).fetchall()
         )
     configs = {config.name: config for config in destinations}
     for name in sorted(known):

@@ -52,7 +52,9 @@ def _insert(con: duckdb.DuckDBPyConnection, rows: Iterable[tuple[str, str, str |
     source = iter(rows)
     while chunk := list(islice(source, _CHUNK)):
         lists = [list(column) for column in zip(*chunk, strict=True)]
-        con.execute("insert into sendable select unnest(?::varchar[]), unnest(?::varchar[]), unnest(?::varchar[])", lists)
+        con.execute(
+            "insert into sendable select unnest(?::varchar[]), unnest(?::varchar[]), unnest(?::varchar[])", lists
+        )
 
 
 _VETOED = """

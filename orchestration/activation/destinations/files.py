@@ -1,0 +1,248 @@
+"""Files: whole lists as CSV, Parquet or JSON lines; in a folder here, at S3 or on an SFTP server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import duckdb
+
+from orchestration.activation.destinations.client import LOOPBACK
+from orchestration.activation.destinations.folders import Folder, LocalFolder, make_private
+from orchestration.activation.destinations.interface import (
+    LostAnswer,
+    NotTaken,
+    Patience,
+    Problem,
+    Row,
+    Target,
+    Value,
+    WholeDestination,
+    WrongSettings,
+    as_code,
+)
+from orchestration.activation.destinations.options import split_url, wrong_addresses
+from orchestration.activation.files import FORMATS, file_name, write_file
+from orchestration.landing.quoting import identifier, literal
+
+_DEFAULT_FORMATS = ("csv", "parquet")
+#: Where copies of what goes to another machine are made, below the data folder.
+_OUTGOING = "outgoing"
+#: A column begins with a letter, so that no header is a formula.
+_COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_.:\- ]{0,99}")
+_BIGGEST = 2**63 - 1
+_TYPES = {bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE"}
+#: Memory of DuckDB while it sorts; it goes on on the disk.
+_MEMORY = "256MB"
+
+
+class Files(WholeDestination):
+    """A file a list and format, and a manifest that says which belong together."""
+
+    type: ClassVar[str] = "files"
+    options: ClassVar[Mapping[str, bool]] = {
+        "url": True,
+        "formats": False,
+        "addresses": False,
+        "key_env": False,
+        "secret_env": False,
+        "endpoint_url": False,
+        "region": False,
+        "password_env": False,
+        "private_key_env": False,
+        "host_key": False,
+        "known_hosts": False,
+    }
+
+    def __init__(self, name: str, options: Mapping[str, Any], patience: Patience | None = None) -> None:
+        super().__init__(file_name(name), options, patience)
+        self.addresses = frozenset(options.get("addresses", ()))
+        self._url = split_url(options)
+        self._formats = tuple(options.get("formats", _DEFAULT_FORMATS))
+        base = Path(str(options["base"]))
+        self._is_local = not self._url.scheme
+        #: Files are made here: where they stay, or else where nobody but this destination looks.
+        self._work = base / (str(options["url"]) if self._is_local else _OUTGOING) / name
+
+    @classmethod
+    def check(cls, options: Mapping[str, Any], attributes: Mapping[str, Sequence[str]]) -> list[Problem]:
+        """Return what is wrong with the address, what it needs beside it, the formats and the names of columns."""
+        problems = [*wrong_addresses(options), *_wrong_place(options)]
+        formats = options.get("formats", _DEFAULT_FORMATS)
+        if not isinstance(formats, list | tuple) or not formats or not set(map(str, formats)) <= set(FORMATS):
+            problems.append(Problem(("formats",), f"must be a list of {', '.join(FORMATS)}"))
+        for audience, names in attributes.items():
+            taken = {"user_id", "email", "phone"}
+            for column in names:
+                if not _COLUMN.fullmatch(column):
+                    text = "must begin with a letter, and be letters, digits, spaces and _ . : -, 100 at most"
+                    problems.append(Problem(("audiences", audience, "attributes", column), text))
+                elif column.lower() in taken:
+                    text = "is the name of another column too, whatever its case; choose another"
+                    problems.append(Problem(("audiences", audience, "attributes", column), text))
+                taken.add(column.lower())
+        return problems
+
+    def prepare(self, target: Target) -> None:
+        """Remove what a killed run left here: it holds what a list holds."""
+        shutil.rmtree(self._scratch(target), ignore_errors=True)
+
+    def put(self, target: Target, rows: Iterator[Row], names: Sequence[str]) -> int:
+        """Make the files here, put each in place complete, and the manifest last."""
+        audience = file_name(target.audience)
+        scratch = self._scratch(target)
+        self.prepare(target)
+        make_private(scratch)
+        try:
+            files, count = self._make(scratch, audience, rows, names)
+            manifest = scratch / f"{audience}.manifest.json"
+            digests = {file.name: _digest(file) for file in files}
+            said = {"audience": audience, "plan_date": target.plan_date, "rows": count, "files": digests}
+            manifest.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+            manifest.chmod(0o600)
+            self._place([*files, manifest], [f"{audience}.{one}" for one in FORMATS if one not in self._formats])
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return count
+
+    def _scratch(self, target: Target) -> Path:
+        return self._work / f".{file_name(target.audience)}.tmp"
+
+    def _make(self, scratch: Path, audience: str, rows: Iterator[Row], names: Sequence[str]) -> tuple[list[Path], int]:
+        kinds = sorted(self.addresses)
+        staged = scratch / "rows.json"
+        count, types = _stage(staged, rows, kinds, names)
+        columns = [identifier(name) for name in ("user_id", *kinds, *names)]
+        wanted = ", ".join(f"c{number}: {literal(kind)}" for number, kind in enumerate(types))
+        renamed = ", ".join(f"c{number} as {column}" for number, column in enumerate(columns))
+        source = (
+            f"from (select {renamed} from read_json({literal(str(staged))}, format = 'newline_delimited', "
+            f"columns = {{{wanted}}}))"
+        )
+        files = [scratch / f"{audience}.{one}" for one in self._formats]
+        with duckdb.connect() as con:
+            # one thread: else the same rows may come out as other bytes
+            con.execute(f"set threads = 1; set memory_limit = '{_MEMORY}'")
+            con.execute(f"set temp_directory = {literal(str(scratch / 'sorting'))}")
+            for file in files:
+                write_file(con, file, source, columns, "user_id")
+        staged.unlink()
+        return files, count
+
+    def _place(self, files: Sequence[Path], not_asked_for: Sequence[str]) -> None:
+        with self._told(NotTaken, "no_connection"):
+            folder = self._folder()
+        try:
+            with self._told(NotTaken, "no_connection"):
+                for file in files:
+                    folder.tidy(file.name)
+            with self._told(LostAnswer, "upload_lost"):
+                for file in files:
+                    folder.place(file, file.name)
+                for name in not_asked_for:
+                    folder.tidy(name)
+                    folder.remove(name)
+        finally:
+            folder.close()
+
+    def _folder(self) -> Folder:
+        if self._is_local:
+            return LocalFolder(self._work)
+        from orchestration.activation.destinations.remote import S3Folder, SftpFolder
+
+        if self._url.scheme == "s3":
+            key, secret = self.secret("key_env"), self.secret("secret_env")
+            return S3Folder(self._url, self.name, key, secret, self.given, self.patience)
+        kinds = [kind for kind in ("password", "private_key") if f"{kind}_env" in self.given]
+        login = {kind: self.secret(f"{kind}_env") for kind in kinds}
+        return SftpFolder(self._url, self.name, login, self.given, self.patience)
+
+    @contextmanager
+    def _told(self, error: Callable[[str], NotTaken | LostAnswer], code: str) -> Iterator[None]:
+        """Say what libraries raise in the words of a destination, and nothing of their text."""
+        if self._is_local:
+            yield
+            return
+        from orchestration.activation.destinations.remote import OF_SETTINGS, ON_THE_WAY
+
+        try:
+            yield
+        except OF_SETTINGS as found:
+            raise WrongSettings(
+                f"{self.name}: the server refuses the key, the path or our trust in it ({type(found).__name__}).",
+                "Look at url, at the secrets and the rights that go with them, and at host_key or known_hosts.",
+            ) from None
+        except ON_THE_WAY as found:
+            raise error(as_code(f"{code}:{type(found).__name__}")) from None
+
+
+def _wrong_place(options: Mapping[str, Any]) -> list[Problem]:
+    """Return what is wrong with the address, and with the options that go with its kind."""
+    parts, given = split_url(options), set(options)
+    login = {"password_env", "private_key_env"}
+    trust = {"host_key", "known_hosts"}
+    of_s3 = {"key_env", "secret_env", "endpoint_url", "region"}
+    if ".." in re.split(r"[/\\]", str(options.get("url", ""))):
+        return [Problem(("url",), "must not go up with ..")]
+    if parts.password is not None or parts.query or parts.fragment:
+        return [Problem(("url",), "must hold no password, ? or #; name an environment variable for the password")]
+    problems = []
+    if parts.scheme == "s3" and parts.netloc:
+        foreign = login | trust
+        problems += [
+            Problem((one,), "must name the environment variable with it") for one in {"key_env", "secret_env"} - given
+        ]
+        endpoint = split_url(options, "endpoint_url")
+        if "endpoint_url" in given and endpoint.scheme != "https" and endpoint.hostname not in LOOPBACK:
+            problems.append(Problem(("endpoint_url",), "must be an https address"))
+    elif parts.scheme == "sftp" and parts.hostname and parts.username:
+        foreign = of_s3
+        if len(login & given) != 1:
+            problems.append(Problem(("password_env",), "give it or private_key_env, and not both"))
+        if len(trust & given) != 1:
+            problems.append(Problem(("host_key",), "give it or known_hosts: a server is not trusted without"))
+    elif not parts.scheme and not parts.netloc and parts.path:
+        foreign = of_s3 | login | trust
+    else:
+        return [Problem(("url",), "must be a folder, s3://bucket/prefix or sftp://user@host:port/path")]
+    return problems + [Problem((one,), "does not go with this url") for one in sorted(foreign & given)]
+
+
+def _stage(file: Path, rows: Iterator[Row], kinds: Sequence[str], names: Sequence[str]) -> tuple[int, list[str]]:
+    """Write rows as JSON lines with columns by number, one at a time; return how many, and the type of each column."""
+    columns = [f"c{number}" for number in range(1 + len(kinds) + len(names))]
+    seen: list[set[type]] = [set() for _ in columns]
+    count = 0
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+        for row in rows:
+            count += 1
+            values: list[Value] = [row.user_id]
+            values += [row.addresses.get(kind) for kind in kinds]
+            values += [row.attributes.get(name) for name in names]
+            for number, value in enumerate(values):
+                if isinstance(value, float) and not math.isfinite(value):
+                    values[number] = None
+                elif value is not None:
+                    seen[number].add(str if type(value) is int and abs(value) > _BIGGEST else type(value))
+            out.write(json.dumps(dict(zip(columns, values, strict=True))) + "\n")
+    return count, [_column_type(found) for found in seen]
+
+
+def _column_type(types: set[type]) -> str:
+    """Return the type of a column that holds these; text where nothing else holds them all, or nothing is there."""
+    if types == {int, float}:
+        return "DOUBLE"
+    return _TYPES.get(next(iter(types)), "VARCHAR") if len(types) == 1 else "VARCHAR"
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
