@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -69,24 +69,23 @@ def carried(value: Any) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for each in listed(value):
-        pairs: Iterable[tuple[str, Any]] = each.items() if isinstance(each, Mapping) else _pairs(text(each) or "")
-        for name, given in pairs:
-            if name in CARRIED and (said := text(given)) is not None:
+        given = each if isinstance(each, Mapping) else _pairs(text(each) or "")
+        for name in CARRIED:
+            if name in given and (said := text(given[name])) is not None:
                 found.setdefault(name, said)
     return found
 
 
-def _pairs(written: str) -> list[tuple[str, Any]]:
+def _pairs(written: str) -> Mapping[str, Any]:
     if written.startswith(("{", "[")):
         try:
-            parsed = json.loads(written)
+            return carried(json.loads(written))
         except (ValueError, RecursionError):
-            return []
-        return [(name, value) for each in listed(parsed) for name, value in carried(each).items()] if parsed else []
+            return {}
     if "=" in written.split(":", 1)[0]:
-        return list(parse_qsl(written))
+        return dict(parse_qsl(written))
     split = (each.split(":", 1) for each in re.split(r"[|,;]", written))
-    return [(each[0].strip(), each[1]) for each in split if len(each) == 2]
+    return {each[0].strip(): each[1] for each in split if len(each) == 2}
 
 
 def utc(value: Any, zone: tzinfo = UTC) -> str | None:

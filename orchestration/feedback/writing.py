@@ -18,6 +18,8 @@ from orchestration.warehouse.files import fsync
 #: Where the rows go, in the order in which the files appear.
 DATASETS = ("messages", "message_events")
 
+_JSON = json.JSONEncoder(separators=(",", ":"))
+
 
 class LandingFile:
     """A file of JSON lines in a dataset's folder that gets its name, which is that of its content, when it is whole."""
@@ -34,7 +36,7 @@ class LandingFile:
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Add a row."""
-        line = (json.dumps(values, separators=(",", ":")) + "\n").encode()
+        line = (_JSON.encode(values) + "\n").encode()
         self._digest.update(line)
         self._file.write(line)
 
