@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,8 +88,12 @@ def _convert_file(provider: Provider, path: Path, into: Path | None, kept: IO[st
     def keep(number: int, reason: str, record: Any) -> None:
         if kept is not None and reason != "ignored":
             content = record.content if isinstance(record, Broken) else record
-            line = {"file": path.name, "record": number, "reason": reason, "content": content}
-            kept.write(json.dumps(line) + "\n")
+            line = {"file": path.name, "record": number, "reason": reason}
+            try:
+                written = json.dumps({**line, "content": content})
+            except RecursionError:
+                written = json.dumps(line)
+            kept.write(written + "\n")
 
     def progress(records: int) -> None:
         log(f"{path.name}: {records:,} records so far")
@@ -115,8 +119,7 @@ def _convert(
     counts = Counts()
     said = said_by_name(path)
     for document in documents(path):
-        records = (document,) if isinstance(document, Broken) else provider.records(document, said)
-        for record in records:
+        for record in _records(provider, document, said):
             counts.records += 1
             found = [Rejected("not_json")] if isinstance(record, Broken) else rows_of(provider, record)
             for each in found:
@@ -129,6 +132,16 @@ def _convert(
             if counts.records % _STEP == 0:
                 progress(counts.records)
     return counts
+
+
+def _records(provider: Provider, document: Any, said: Mapping[str, str]) -> Iterable[Any]:
+    """Return the records of a document; one that is nested too deeply is as broken as a line that can't be read."""
+    if isinstance(document, Broken):
+        return (document,)
+    try:
+        return list(provider.records(document, said))
+    except RecursionError:
+        return (Broken(""),)
 
 
 def _require_shape(provider: Provider, path: Path, counts: Counts) -> None:

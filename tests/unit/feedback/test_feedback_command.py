@@ -3,6 +3,7 @@
 import gzip
 import json
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import duckdb
@@ -196,6 +197,24 @@ def test_garbage_is_rejected_and_the_rest_goes_on(landing, tmp_path):
         (1, "not_json"), (3, "not_json"), (4, "not_this_shape"), (5, "not_json"), (6, "not_json")]  # fmt: skip
     assert found[0]["content"] == "{broken"
     assert "4 not_json" in " ".join(said)
+
+
+def test_a_document_that_is_nested_too_deeply_is_garbage(landing, tmp_path, monkeypatch):
+    chosen = PROVIDERS["sendgrid"]
+
+    def records(document, said):
+        if "deep" in document:
+            raise RecursionError
+        return chosen.records(document, said)
+
+    monkeypatch.setitem(PROVIDERS, "sendgrid", replace(chosen, records=records))
+    path, kept = tmp_path / "events.jsonl", tmp_path / "rejects.jsonl"
+    almost = '{"event": "teleported", "sg_event_id": "e1", "x": ' + "[" * 970 + "]" * 970 + "}\n"
+    path.write_text('{"deep": 1}\n' + almost + json.dumps(sendgrid("open")) + "\n")
+    counts, _ = run(landing, "sendgrid", path, rejects=kept)
+    assert (counts.records, counts.rows) == (3, {"message_events": 1})
+    assert counts.reasons["not_json"] >= 1
+    assert len(kept.read_text().splitlines()) == 2
 
 
 def test_lost_withdrawals_are_said_aloud(landing, tmp_path):
