@@ -18,6 +18,8 @@ Record = Mapping[str, Any]
 CARRIED = ("user_id", "campaign_id", "variant", "message_class", "message_id")
 #: Seconds since 1970 from 1973 on, milliseconds, and what is neither.
 _FIRST_SECONDS, _FIRST_MILLISECONDS, _TOO_LARGE = 1e8, 1e11, 1e14
+#: What the loader trims.
+_BLANK = " \t\n\r\f\v"
 _NUMBER = re.compile(r"\d{1,16}(\.\d{1,9})?")
 
 
@@ -26,11 +28,11 @@ def text(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     try:
-        trimmed = str(value).strip()
+        trimmed = str(value).strip(_BLANK)
         trimmed.encode()
     except ValueError:
         return None
-    return trimmed if trimmed and "\x00" not in trimmed else None
+    return trimmed or None
 
 
 def first(record: Record, *names: str) -> str | None:

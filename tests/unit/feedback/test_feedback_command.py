@@ -151,7 +151,7 @@ FORMS = {
     "array.json": lambda found: json.dumps(found, indent=2),
     "lines.json": lambda found: "\n".join(json.dumps(each) for each in found),
     "bodies.jsonl": lambda found: json.dumps(found[:1]) + "\n\n" + json.dumps(found[1:]) + "\n",
-    "bom.json": lambda found: "\ufeff" + json.dumps(found),
+    "bom.json": lambda found: "\ufeff" + json.dumps(found, indent=2),
 }
 
 
@@ -175,6 +175,8 @@ def test_a_second_run_changes_nothing(landing, tmp_path):
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in landing.rglob("*.gz")}
     assert {path.name[: len("sendgrid_")] for path in before} == {"sendgrid_"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in before} == {0o600}
+    # no time of writing is in them
+    assert {content[4:8] for content, _ in before.values()} == {bytes(4)}
     run(landing, "sendgrid", path)
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in landing.rglob("*") if path.is_file()} == (
         before

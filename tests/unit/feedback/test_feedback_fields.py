@@ -73,3 +73,11 @@ def test_what_was_sent_along(value):
 @pytest.mark.parametrize("value", ["news", "{broken", "a:b", None, 5, "{}", "null", [[["user_id:u1"]]]])
 def test_nothing_was_sent_along(value):
     assert carried(value) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(" u1\n", "u1"), (17, "17"), ("\u00a0u1", "\u00a0u1"), (" ", None), ("\ud800", None), (True, None), (1.5, None)],
+)
+def test_an_id_is_as_the_loader_reads_it(value, said):
+    assert text(value) == said
