@@ -44,7 +44,8 @@ class Counts:
     def __str__(self) -> str:
         rows = ", ".join(f"{self.rows[dataset]:,} {dataset.replace('_', ' ')}" for dataset in DATASETS)
         reasons = ", ".join(f"{self.reasons[reason]:,} {reason}" for reason in REASONS if self.reasons[reason])
-        return f"{self.records:,} records: {rows}" + (f"; {reasons}" if reasons else "")
+        records = "1 record" if self.records == 1 else f"{self.records:,} records"
+        return f"{records}: {rows}" + (f"; {reasons}" if reasons else "")
 
 
 def feedback(
