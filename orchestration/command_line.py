@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from orchestration.automation.backfill import build_range, wanted_dates
 from orchestration.errors import BarometerError, hint_of_machine
+from orchestration.feedback.providers import PROVIDERS
 from orchestration.policy import check_policy, policy_warnings
 from orchestration.settings import ALERT_WEBHOOK, ROOT, SAMPLE_MARK, Settings, settings_from_environment
 from orchestration.warehouse.build import kind_of_run
@@ -102,6 +103,15 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--as-of", metavar="DATE", type=_date, help="the date to rebuild (default: the published)")
     doctor.add_argument("--yes", action="store_true", help="rebuild without asking")
     doctor.set_defaults(command=_doctor)
+    feedback = commands.add_parser(
+        "feedback", parents=[common], help="turn what a provider reports of messages into landing files"
+    )
+    feedback.add_argument("files", nargs="+", metavar="FILE", type=Path, help="JSON, JSON lines, CSV or form; or .gz")
+    feedback.add_argument("--provider", required=True, choices=sorted(PROVIDERS), help="whose reports they are")
+    feedback.add_argument("--into", metavar="FOLDER", type=Path, help="the landing folder (default: BAROMETER_LANDING)")
+    feedback.add_argument("--rejects", metavar="FILE", type=Path, help="keep the records that gave no row, and why")
+    feedback.add_argument("--dry-run", action="store_true", help="only count what the files would give")
+    feedback.set_defaults(command=_feedback)
     return parser
 
 
@@ -366,6 +376,13 @@ def _explain(options: argparse.Namespace) -> None:
     from orchestration.explain.text import explain
 
     print(explain(settings_from_environment(), options.user, options.as_of, options.addresses))  # noqa: T201
+
+
+def _feedback(options: argparse.Namespace) -> None:
+    from orchestration.feedback.command import feedback
+
+    into = options.into or settings_from_environment().landing
+    feedback(options.provider, options.files, into, options.rejects, options.dry_run, _log.info, print)
 
 
 def _doctor(options: argparse.Namespace) -> None:

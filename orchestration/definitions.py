@@ -5,6 +5,8 @@ from __future__ import annotations
 import dagster as dg
 
 from orchestration.activation.assets import nothing_hides_a_wish_to_be_left_alone, segment_extracts_of
+from orchestration.activation.configuration import configured
+from orchestration.activation.sync.assets import sync_assets_of
 from orchestration.automation.alerts import alert_sensor
 from orchestration.automation.jobs import jobs_of
 from orchestration.automation.partitions import build_dates, freshness
@@ -28,13 +30,18 @@ def defs() -> dg.Definitions:
     dates, due = build_dates(policy), freshness(policy)
     dbt_models = dbt_models_of(MANIFEST, dates)
     marts = [key for key in dbt_models.keys if key.path[0] == "marts"]
-    published, extracts = published_file_of(marts, dates, due), segment_extracts_of(dates, due)
+    destinations = configured()
+    published, extracts = published_file_of(marts, dates, due), segment_extracts_of(dates, due, destinations)
+    syncs = sync_assets_of(destinations, dates)
     report = run_report_of(dates)
     of_a_date = [spec.key for spec in dbt_models.specs if spec.partitions_def is not None]
     return dg.Definitions(
-        assets=[load_landing_files, *CONTROL_TABLES, dbt_models, published, extracts, report],
+        assets=[load_landing_files, *CONTROL_TABLES, dbt_models, published, extracts, *syncs, report],
         asset_checks=[nothing_hides_a_wish_to_be_left_alone, what_is_unusual],
-        jobs=[*jobs_of(dg.AssetSelection.assets(*of_a_date, *report.keys)), explain_job],
+        jobs=[
+            *jobs_of(dg.AssetSelection.assets(*of_a_date, *report.keys), dg.AssetSelection.assets(*syncs)),
+            explain_job,
+        ],
         schedules=[nightly_schedule_of(policy["business_time_zone"])],
         sensors=[landing_sensor(), alert_sensor()],
         resources={"warehouse": Warehouse()},

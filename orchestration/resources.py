@@ -60,6 +60,24 @@ class Warehouse(dg.ConfigurableResource):
     _kind: str = PrivateAttr()
     _run_id: str = PrivateAttr()
     _build: Build | None = PrivateAttr(default=None)
+    _held: ExitStack = PrivateAttr()
+    _is_held: bool = PrivateAttr(default=False)
+    _blocked: str | None = PrivateAttr(default=None)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the run still holds the lock."""
+        return self._is_held
+
+    @property
+    def blocked(self) -> str | None:
+        """Why nobody may be added at a provider, by what was known when the run let go of the lock; None: they may."""
+        return self._blocked
+
+    def release(self, blocked: str | None = None) -> None:
+        """Let other runs write while this one goes on with what needs no DuckDB file."""
+        self._is_held, self._blocked = False, blocked
+        self._held.close()
 
     @property
     def settings(self) -> Settings:
@@ -114,16 +132,19 @@ class Warehouse(dg.ConfigurableResource):
             instance.add_run_tags(run.run_id, own)
 
         check_policy()
+        self._held = stack.enter_context(ExitStack())
         self._run_id = run.run_id
         self._settings = _of_its_date(settings_from_environment(), run.tags)
         tag("waiting")
-        self._lock = stack.enter_context(warehouse_lock(self._settings.warehouse, self.lock_wait_seconds, log.info))
+        waiting = warehouse_lock(self._settings.warehouse, self.lock_wait_seconds, log.info)
+        self._lock = self._held.enter_context(waiting)
+        self._is_held = True
         tag("held")
-        stack.callback(tag, "released")
+        self._held.callback(tag, "released")
         clear_killed_runs(instance, run.run_id)
         close_killed(self._settings.activation_file, run.run_id)
         clear_half_made(self._settings)
-        stack.callback(clear_half_made, self._settings)
+        self._held.callback(clear_half_made, self._settings)
         self._build = None
         _refuse_other_rows(self._settings)
         refuse_wrong_clock(self._settings, _is_date_asked_for(self._settings, run.tags))

@@ -1,6 +1,6 @@
 """The last stage: extracts of who may be contacted, after every blocking check and after the publication."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import dagster as dg
 import duckdb
 
 from orchestration.activation import extracts
+from orchestration.activation.configuration import DestinationConfig
 from orchestration.errors import BarometerError
 from orchestration.ownership import OWNERS
 from orchestration.publish.assets import PUBLISHED
@@ -58,7 +59,9 @@ def nothing_hides_a_wish_to_be_left_alone(warehouse: Warehouse) -> dg.AssetCheck
     return dg.AssetCheckResult(passed=True, metadata={"as_of": as_of})
 
 
-def segment_extracts_of(dates: dg.PartitionsDefinition, freshness: dg.FreshnessPolicy) -> dg.AssetsDefinition:
+def segment_extracts_of(
+    dates: dg.PartitionsDefinition, freshness: dg.FreshnessPolicy, destinations: Sequence[DestinationConfig]
+) -> dg.AssetsDefinition:
     """Return the asset of the extracts, which waits for the published file and its blocking checks."""
 
     @dg.asset(
@@ -74,7 +77,8 @@ def segment_extracts_of(dates: dg.PartitionsDefinition, freshness: dg.FreshnessP
         description="extracts/<as_of>/<family>/<segment>: user_id, channel and address of everybody of a segment who "
         "has an address, consent and no suppression there. extracts/<as_of>/plan/<audience>: whom the plan contacts on "
         "the plan date, with address, campaign, variant, time zone and hours; each is recorded in planned_contacts "
-        "first. Less whoever is held out, and whoever may no longer be contacted by all that is loaded.",
+        "first. extracts/<as_of>/destinations/<destination>/<audience>: what each destination is to know of whom. "
+        "Less whoever is held out, and whoever may no longer be contacted by all that is loaded.",
     )
     @recorded("extract")
     def segment_extracts(warehouse: Warehouse) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
@@ -100,9 +104,15 @@ def segment_extracts_of(dates: dg.PartitionsDefinition, freshness: dg.FreshnessP
         with _open_with_one_thread(settings, build) as con:
             # what is written follows from the build and from the code that writes it
             code = sorted(Path(__file__).parent.glob("*.py"))
-            fingerprint = fingerprint_of(code, [build.fingerprint])
+            fingerprint = fingerprint_of(code, [build.fingerprint, repr(destinations)])
             result = extracts.write_extracts(
-                con, settings.extracts, settings.planned_contacts, settings.as_of, fingerprint, current_tests()
+                con,
+                settings.extracts,
+                settings.planned_contacts,
+                settings.as_of,
+                fingerprint,
+                current_tests(),
+                destinations,
             )
         log.info(
             "%s %s (segments: %s rows, %s vetoed; plan lists for %s: %s rows, %s vetoed)",

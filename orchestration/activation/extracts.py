@@ -7,19 +7,22 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 
-from orchestration.activation.files import write_pair
+from orchestration.activation.configuration import DestinationConfig
+from orchestration.activation.files import count_rows, write_file, write_pair
 from orchestration.activation.plan_lists import PlanLists, carried, write_plan_lists
 from orchestration.activation.reach import select_reach
 from orchestration.activation.segments import Segments, write_segments
+from orchestration.activation.to_destinations import FOLDER as DESTINATIONS
+from orchestration.activation.to_destinations import DestinationLists, list_file, write_lists
 from orchestration.errors import BarometerError
 from orchestration.landing.erasures import TO_FORGET
-from orchestration.landing.quoting import literal
+from orchestration.landing.quoting import identifier, literal
 from orchestration.warehouse.planned import add_planned
 from orchestration.warehouse.running_tests import CurrentTests, record_tests
 
@@ -33,6 +36,7 @@ class Extracts:
     folder: Path
     segments: Segments
     plan_lists: PlanLists
+    lists: DestinationLists = DestinationLists()
     planned: int = 0
     is_same: bool = False
 
@@ -49,8 +53,11 @@ def write_extracts(
     as_of: date,
     fingerprint: str,
     tests: CurrentTests,
+    destinations: Sequence[DestinationConfig] = (),
 ) -> Extracts:
     """Write ``extracts/<as_of>/<family>/<segment>`` and ``plan/<audience>``, ``.csv`` and ``.parquet`` each.
+
+    And for each of ``destinations`` a Parquet file an audience, with what its provider is to know.
 
     Less whoever may not be contacted by all that is loaded by now. The folder is put in place whole, readable by its
     owner only; if it holds this build already, it is left alone. What a list carries is in ``planned_contacts``, for
@@ -60,9 +67,8 @@ def write_extracts(
     folder = extracts / as_of.isoformat()
     same = _read_manifest(folder, fingerprint)
     if same is not None:
-        segments, plan_lists = same
-        planned = _record(con, planned_contacts, as_of, carried(folder, plan_lists.rows), tests)
-        return Extracts(folder, segments, plan_lists, planned, is_same=True)
+        planned = _record(con, planned_contacts, as_of, carried(folder, same.plan_lists.rows), tests)
+        return replace(same, planned=planned, is_same=True)
     extracts.mkdir(parents=True, exist_ok=True)
     _clear_half_made(extracts)
     temporary = extracts / f".{as_of.isoformat()}.tmp"
@@ -70,11 +76,12 @@ def write_extracts(
     select_reach(con)
     segments = write_segments(con, temporary)
     plan_lists = write_plan_lists(con, temporary)
-    _write_manifest(temporary, fingerprint, segments, plan_lists)
+    lists = write_lists(con, temporary, destinations)
+    _write_manifest(temporary, fingerprint, segments, plan_lists, lists)
     planned = _record(con, planned_contacts, as_of, carried(temporary, plan_lists.rows), tests)
     _put_in_place(temporary, folder)
     _clear_half_made(extracts)
-    return Extracts(folder, segments, plan_lists, planned)
+    return Extracts(folder, segments, plan_lists, lists, planned)
 
 
 def remove_extracts(extracts: Path, as_of: date) -> None:
@@ -124,7 +131,13 @@ def _write_without(con: duckdb.DuckDBPyConnection, folder: Path, files: Sequence
         columns = [column[0] for column in con.execute(f"select * {_rows(path, 'in')} limit 0").description]
         columns.remove("file_row_number")
         name = path.relative_to(folder).with_suffix("")
-        counts[name.as_posix()] = write_pair(con, temporary / name, _rows(path, "not in"), columns, "file_row_number")
+        rows = _rows(path, "not in")
+        if name.parts[0] == DESTINATIONS:
+            file = temporary / path.relative_to(folder)
+            write_file(con, file, rows, [identifier(column) for column in columns], "file_row_number")
+            counts[name.as_posix()] = count_rows(con, rows)
+        else:
+            counts[name.as_posix()] = write_pair(con, temporary / name, rows, columns, "file_row_number")
     content["segments"]["rows"] = [
         [family, segment, counts[f"{family}/{segment}"]] for family, segment, _ in content["segments"]["rows"]
     ]
@@ -186,7 +199,35 @@ def _clear_half_made(extracts: Path) -> None:
             shutil.rmtree(folder)
 
 
-def _write_manifest(folder: Path, fingerprint: str, segments: Segments, plan_lists: PlanLists) -> None:
+@dataclass(frozen=True)
+class ListState:
+    """What the manifest says of the file of a target."""
+
+    file: Path
+    build: str
+    candidates: int
+    shared_key: int
+
+
+def list_state(extracts: Path, as_of: date, destination: str, audience: str) -> ListState | None:
+    """Return what the extracts of a date have for a target; None where that is not there, or not as it was written."""
+    folder = extracts / as_of.isoformat()
+    try:
+        content = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        file = list_file(folder, destination, audience)
+        if _digest(file) != content["files"][file.relative_to(folder).as_posix()]:
+            return None
+        for name, each, _, shared_key, candidates in content["destinations"]:
+            if (name, each) == (destination, audience):
+                return ListState(file, content["build"], candidates, shared_key)
+    except (OSError, ValueError, KeyError):
+        pass
+    return None
+
+
+def _write_manifest(
+    folder: Path, fingerprint: str, segments: Segments, plan_lists: PlanLists, lists: DestinationLists
+) -> None:
     content = {
         "build": fingerprint,
         "files": {str(path.relative_to(folder)): _digest(path) for path in sorted(folder.rglob("*")) if path.is_file()},
@@ -196,6 +237,9 @@ def _write_manifest(folder: Path, fingerprint: str, segments: Segments, plan_lis
             "held_out": segments.held_out,
         },
         "plan_lists": {"rows": plan_lists.rows, "vetoed": plan_lists.vetoed},
+        "destinations": [
+            [*where, rows, lists.shared_key[where], lists.candidates[where]] for where, rows in lists.rows.items()
+        ],
     }
     _write_json(folder / _MANIFEST, content)
 
@@ -205,7 +249,7 @@ def _write_json(path: Path, content: object) -> None:
         json.dump(content, file, indent=1)
 
 
-def _read_manifest(folder: Path, fingerprint: str) -> tuple[Segments, PlanLists] | None:
+def _read_manifest(folder: Path, fingerprint: str) -> Extracts | None:
     """Return what the folder holds if it was written, whole and unchanged, from the same build."""
     try:
         content = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
@@ -216,9 +260,12 @@ def _read_manifest(folder: Path, fingerprint: str) -> tuple[Segments, PlanLists]
                 return None
         segments, plan_lists = content["segments"], content["plan_lists"]
         rows = {(family, segment): count for family, segment, count in segments["rows"]}
-        return (
+        lists = {(name, audience): numbers for name, audience, *numbers in content["destinations"]}
+        return Extracts(
+            folder,
             Segments(rows, segments["vetoed"], segments["held_out"]),
             PlanLists(plan_lists["rows"], plan_lists["vetoed"]),
+            DestinationLists(*({where: numbers[i] for where, numbers in lists.items()} for i in range(3))),
         )
     except (OSError, ValueError, KeyError):
         return None

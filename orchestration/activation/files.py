@@ -32,6 +32,11 @@ def write_pair(con: duckdb.DuckDBPyConnection, path: Path, rows: str, columns: S
     """
     for suffix in ("parquet", "csv"):
         write_file(con, path.with_name(f"{path.name}.{suffix}"), rows, columns, order)
+    return count_rows(con, rows)
+
+
+def count_rows(con: duckdb.DuckDBPyConnection, rows: str) -> int:
+    """Return how many rows there are."""
     row = con.execute(f"select count(*) {rows}").fetchone()
     return int(row[0]) if row else 0
 

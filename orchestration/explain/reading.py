@@ -29,7 +29,8 @@ from orchestration.explain.facts import (
 )
 from orchestration.explain.plain import plain
 from orchestration.policy_rules import WEEKDAYS
-from orchestration.publish.publish import keyed_hash, published_dates, published_state
+from orchestration.publish.hashing import keyed_hash
+from orchestration.publish.publish import published_dates, published_state
 from orchestration.settings import Settings, seed_rows
 from orchestration.warehouse import build_state
 from orchestration.warehouse.audiences import audiences

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import re
 import shutil
@@ -17,7 +15,8 @@ import duckdb
 
 from orchestration.errors import BarometerError
 from orchestration.landing.quoting import identifier, literal
-from orchestration.report import pipeline_runs
+from orchestration.publish.hashing import keyed_hash
+from orchestration.report import pipeline_runs, sync_records
 from orchestration.settings import Settings
 from orchestration.warehouse import build_state
 from orchestration.warehouse.build_state import MARTS
@@ -112,6 +111,35 @@ def publish(
         remove_duckdb(hashed)
     fsync(published_file.parent)
     return Published(_rows(wanted), is_same=False)
+
+
+def publish_records(settings: Settings) -> int:
+    """Bring the records of runs and of the sync in the published file up to date; return how many rows they have.
+
+    A copy takes the place of the file, as in publishing: readers never wait.
+    """
+    published = settings.published_file
+    temporary = published.with_name(f".{published.name}.tmp")
+    key = settings.hash_key if settings.policy["user_id_is_address"] == "hash" else None
+    rows = 0
+    try:
+        remove_duckdb(temporary)
+        shutil.copyfile(published, temporary)
+        with duckdb.connect(str(temporary)) as con:
+            con.execute("begin")
+            for table, statement, chunks in sync_records.contents(settings.activation_file, key):
+                con.execute(f"delete from {MARTS}.{table}")
+                for lists in chunks:
+                    con.execute(statement, lists)
+                    rows += len(lists[0])
+            con.execute("commit")
+            con.execute("checkpoint")
+        fsync(temporary)
+        temporary.replace(published)
+    finally:
+        remove_duckdb(temporary)
+    fsync(published.parent)
+    return rows
 
 
 def _write_runs(file: Path, runs: Sequence[tuple[Any, ...]]) -> None:
@@ -299,11 +327,6 @@ def _write_comments(file: Path, descriptions: Mapping[str, Described]) -> None:
                     for column in sorted(described.columns.keys() & set(columns))
                 ]
         con.execute("; ".join(["begin", *statements, "commit"]))
-
-
-def keyed_hash(user_id: str, hash_key: str) -> str:
-    """Return what stands for a user_id in the files that others open: HMAC-SHA-256, as hex digits."""
-    return hmac.new(hash_key.encode(), user_id.encode(), hashlib.sha256).hexdigest()
 
 
 def _hash_user_ids(file: Path, fresh: Path, hash_key: str) -> None:

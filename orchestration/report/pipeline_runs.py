@@ -24,7 +24,7 @@ from orchestration.errors import BarometerError
 
 SUCCEEDED, FAILED, SKIPPED, KILLED = "succeeded", "failed", "skipped", "killed"
 
-#: Columns, with their types in DuckDB. The stages are load, build, publish and extract.
+#: Columns, with their types in DuckDB. The stages are load, build, publish, extract, and `sync <destination>` of each.
 COLUMNS = {
     "run_id": "varchar",
     "as_of": "date",
@@ -179,17 +179,29 @@ def peak_memory_mb(has_child: bool) -> float:
     return round(sum(resource.getrusage(one).ru_maxrss for one in who) * unit / 1e6, 1)
 
 
-@contextmanager
-def open_activation(file: Path) -> Iterator[sqlite3.Connection]:
-    """Open the SQLite file of what the pipeline did, in one transaction; it is there for its owner only."""
+def connect_activation(file: Path) -> sqlite3.Connection:
+    """Connect to the SQLite file of what the pipeline did; it is there for its owner only, and deleted rows leave no
+    bytes in it.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     # the files beside it get the same mode
     os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
-    with closing(sqlite3.connect(file, timeout=_WAIT_SECONDS)) as con:
+    con = sqlite3.connect(file, timeout=_WAIT_SECONDS)
+    try:
         con.execute("pragma journal_mode = wal")
+        con.execute("pragma secure_delete = on")
         con.execute(_TABLE)
-        with con:
-            yield con
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+@contextmanager
+def open_activation(file: Path) -> Iterator[sqlite3.Connection]:
+    """Open that file in one transaction."""
+    with closing(connect_activation(file)) as con, con:
+        yield con
 
 
 def _try(file: Path, work: Callable[[sqlite3.Connection], _T]) -> _T | None:

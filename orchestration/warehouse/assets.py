@@ -68,6 +68,8 @@ CONTROL_TABLES = [
         "watermarks": "The last load that each incremental model holds.",
         "planned_contacts": "What plan lists carried, from the files of planned_contacts/.",
         "pipeline_runs": "What the stages of each run took and came to, from warehouse/activation.sqlite.",
+        "sync_runs": "What each sync of an audience came to, from warehouse/activation.sqlite.",
+        "sync_rows": "What each provider has accepted, user by user, from warehouse/activation.sqlite.",
     }.items()
 ]
 

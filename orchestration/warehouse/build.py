@@ -16,6 +16,7 @@ from orchestration.errors import BarometerError
 from orchestration.landing.quoting import identifier, literal
 from orchestration.landing.schema import create_raw_schema
 from orchestration.publish.publish import refuse_addresses, seal
+from orchestration.report import sync_records
 from orchestration.settings import DBT_PROJECT, Settings
 from orchestration.warehouse import build_state, dates, forget, history, planned, prepare, project
 from orchestration.warehouse.families import published_families
@@ -165,6 +166,7 @@ def begin(settings: Settings, build: Build, built_at: datetime) -> None:
             build_state.store_fingerprint(con, None, build_state.ADDRESSES)
             prepare.write_run_context(con, context)
             prepare.write_pipeline_runs(con, settings.activation_file)
+            sync_records.write(con, settings.activation_file, "control")
     with open_duckdb(build.dbt_file) as con:
         # the history has a column for every family before dbt makes views of it; a backfill's own file has no history
         build_state.create_history_schema(con, None if build.is_backfill else published_families())

@@ -21,8 +21,15 @@ def warehouse_lock(warehouse: Path, wait_seconds: float, report: Callable[[str],
     Waits up to ``wait_seconds`` for a run that holds it and says so; then raises BarometerError. The kernel frees the
     lock when the last process that inherited the descriptor ends, however it ends.
     """
-    warehouse.mkdir(parents=True, exist_ok=True)
-    with (warehouse / ".lock").open("a") as file:
+    with file_lock(warehouse / ".lock", wait_seconds, report, f"Another run is writing to {warehouse}") as descriptor:
+        yield descriptor
+
+
+@contextmanager
+def file_lock(path: Path, wait_seconds: float, report: Callable[[str], None], why: str) -> Iterator[int]:
+    """Hold an exclusive ``flock`` on a file, as `warehouse_lock` does; ``why`` is what is said while it waits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
         deadline = time.monotonic() + wait_seconds
         said_so = False
         while True:
@@ -32,11 +39,11 @@ def warehouse_lock(warehouse: Path, wait_seconds: float, report: Callable[[str],
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise BarometerError(
-                        f"Another run has held {warehouse / '.lock'} for more than {wait_seconds:.0f} seconds.",
+                        f"Another run has held {path} for more than {wait_seconds:.0f} seconds.",
                         "Wait until it has ended, or stop it; then start again.",
                     ) from None
                 if not said_so:
-                    report(f"Another run is writing to {warehouse}; waiting up to {wait_seconds:.0f} seconds for it.")
+                    report(f"{why}; waiting up to {wait_seconds:.0f} seconds for it.")
                     said_so = True
                 time.sleep(0.2)
         yield file.fileno()

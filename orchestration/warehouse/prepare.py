@@ -11,7 +11,7 @@ import duckdb
 
 from orchestration.errors import BarometerError
 from orchestration.landing.schema import layout
-from orchestration.report import pipeline_runs
+from orchestration.report import pipeline_runs, sync_records
 from orchestration.settings import SAMPLE_MARK
 
 
@@ -38,6 +38,9 @@ def create_control_schema(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("create table if not exists control.upstream_state(fingerprint varchar)")
     columns = ", ".join(f"{name} {type_}" for name, type_ in pipeline_runs.COLUMNS.items())
     con.execute(f"create table if not exists control.pipeline_runs({columns})")
+    for table, of_table in sync_records.COLUMNS.items():
+        columns = ", ".join(f"{name} {type_}" for name, type_ in of_table.items())
+        con.execute(f"create table if not exists control.{table}({columns})")
 
 
 def facts_of(landing: Path, time_zone: str) -> dict[str, str]:

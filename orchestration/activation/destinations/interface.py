@@ -68,6 +68,8 @@ class Outcome:
     code: str = ""
     #: Whether the provider will refuse the same row for ever, so that it waits until it changes.
     is_permanent: bool = False
+    #: Of a refusal: whether what must not be said twice (`Row.once`) was certainly not said.
+    is_once_open: bool = False
 
 
 TAKEN = Outcome(ACCEPTED)
@@ -166,6 +168,11 @@ class Destination(ABC):
     limits: Limits = Limits()
     #: Whether it gets the whole list each time something in it differs: then it is a `WholeDestination`.
     is_whole: ClassVar[bool] = False
+    #: Whether `Row.changed` makes a difference: the provider bills by attribute, say.
+    uses_changes: ClassVar[bool] = False
+    #: Whether membership is a list at the provider, which may hold others before the first sync. Else it is attributes
+    #: that nobody else sets.
+    has_list: ClassVar[bool] = False
 
     def __init__(self, name: str, options: Mapping[str, Any], patience: Patience | None = None) -> None:
         """Take the options of destinations.yml, which `check` has seen; nothing is called yet."""
@@ -177,6 +184,11 @@ class Destination(ABC):
     def check(cls, options: Mapping[str, Any], attributes: Mapping[str, Sequence[str]]) -> list[Problem]:
         """Return what is wrong with the values of options, or with the names that attributes shall have by audience."""
         return []
+
+    @classmethod
+    def addresses_of(cls, options: Mapping[str, Any]) -> frozenset[str]:
+        """Return the kinds of address that rows carry beside the key; a kind may let the option ``addresses`` say."""
+        return frozenset(options.get("addresses", ())) if "addresses" in cls.options else cls.addresses
 
     def secret(self, option: str) -> str:
         """Return the secret that an option names; raise WrongSettings, naming the variable, where it is not set."""

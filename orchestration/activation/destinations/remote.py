@@ -35,7 +35,7 @@ OF_SETTINGS = (
     asyncssh.HostKeyNotVerifiable,
     asyncssh.PermissionDenied,
 )
-#: Bytes of one part of an upload, the least that S3 takes. Parts go one at a time, so this is what an upload takes of the memory.
+#: Bytes of one part of an upload, the least that S3 takes. Parts go one at a time: an upload takes this much memory.
 _PART = 5 * 2**20
 _SFTP_PORT = 22
 

@@ -1,0 +1,131 @@
+"""Reads the extract of a target: keys and hashes of all its rows, and whole rows of those that are sent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+from email_validator import EmailNotValidError, validate_email
+
+from orchestration.activation.configuration import FIXED
+from orchestration.activation.destinations.interface import Row, Value
+from orchestration.activation.sync.decide import Wanted
+from orchestration.landing.quoting import identifier, literal
+
+_CHUNK = 5_000
+_ADDRESSES = ("email", "phone")
+
+
+class ExtractFile:
+    """The Parquet file of a target; ``names`` are all attributes that its provider was ever told.
+
+    Names that the file has no longer are told to be unset. A row is read together with its hash, so that what is sent
+    and what is remembered of it agree, also where a run puts another file in this place meanwhile.
+    """
+
+    def __init__(self, file: Path, names: Sequence[str], plan_date: str | None) -> None:
+        self._con = duckdb.connect()
+        self._con.execute(f"create view extract as from read_parquet({literal(str(file))}, hive_partitioning = false)")
+        columns = [name for name, *_ in self._con.execute("describe extract").fetchall()]
+        self._addresses = [kind for kind in _ADDRESSES if kind in columns]
+        self._here = [name for name in columns if name not in FIXED]
+        self._retired = [name for name in names if name not in self._here]
+        self._con.execute("create table to_send(key varchar)")
+        # whatever changes what is said of a row changes its hash
+        said = json.dumps([plan_date, sorted([*self._here, *self._retired])])
+        salt = hashlib.md5(said.encode(), usedforsecurity=False).hexdigest()
+        values = ", ".join(
+            f"coalesce(cast({identifier(name)} as varchar), chr(30))" for name in columns if name not in ("key",)
+        )
+        self._hash = f"md5(concat_ws(chr(31), {literal(salt)}, {values}))"
+
+    def wanted(self) -> Iterator[Wanted]:
+        """Return every row, in the order of the file."""
+        cursor = self._con.cursor()
+        cursor.execute(f"select key, user_id, {self._hash} from extract")
+        while rows := cursor.fetchmany(_CHUNK):
+            for row in rows:
+                yield Wanted(*row)
+
+    def note(self, keys: Iterable[str]) -> None:
+        """Note rows that `noted` shall return."""
+        self._con.execute("insert into to_send select unnest(?::varchar[])", [list(keys)])
+
+    def noted(self) -> Iterator[tuple[Row, str, str | None]]:
+        """Return the noted rows in the order of keys, each with its hash and channel."""
+        yield from self._rows("semi join to_send using (key)")
+
+    def rows(self) -> Iterator[tuple[Row, str, str | None]]:
+        """Return all rows in the order of keys, each with its hash and channel."""
+        yield from self._rows("")
+
+    def _rows(self, joined: str) -> Iterator[tuple[Row, str, str | None]]:
+        cursor = self._con.cursor()
+        selected = [*self._addresses, *self._here]
+        cursor.execute(
+            f"select key, user_id, _channel, {self._hash}, {', '.join(map(identifier, selected))} "
+            f"from extract {joined} order by key"
+        )
+        count = len(self._addresses)
+        while rows := cursor.fetchmany(_CHUNK):
+            for key, user_id, channel, hash_, *values in rows:
+                addresses = {
+                    kind: value
+                    for kind, value in zip(self._addresses, values[:count], strict=True)
+                    if value is not None
+                }
+                attributes: dict[str, Value] = dict(zip(self._here, values[count:], strict=True))
+                attributes.update(dict.fromkeys(self._retired))
+                yield Row(key, user_id, addresses, attributes), hash_, channel
+
+    def close(self) -> None:
+        """Close the file."""
+        self._con.close()
+
+
+def normalised(row: Row, key_kind: str) -> Row | str:
+    """Return a row with its addresses as providers compare them, or a code where one is none.
+
+    E-mail addresses are lower-cased whole: the library keeps the case of the local part, mailboxes do not.
+    """
+    email = row.key if key_kind == "email" else row.addresses.get("email")
+    if email is None:
+        return row
+    try:
+        normal = validate_email(email, check_deliverability=False).normalized.lower()
+    except EmailNotValidError:
+        return "invalid_email"
+    if key_kind == "email":
+        # the key is what the ledger knows the row by
+        return row if normal == row.key else "email_not_normal"
+    if normal == email:
+        return row
+    return Row(row.key, row.user_id, {**row.addresses, "email": normal}, row.attributes, row.changed, row.once)
+
+
+def parts_of(attributes: Mapping[str, Value]) -> str:
+    """Return a text from which `changed_since` tells what differs: a hash of the names, then one of each value."""
+    names = sorted(attributes)
+    return "".join(_short(text) for text in (json.dumps(names), *(json.dumps(attributes[name]) for name in names)))
+
+
+def changed_since(attributes: Mapping[str, Value], parts: str | None) -> frozenset[str] | None:
+    """Return the names whose values differ from those of ``parts``; None where that can't be told."""
+    now = parts_of(attributes)
+    if parts is None or len(parts) != len(now) or parts[:_WIDTH] != now[:_WIDTH]:
+        return None
+    return frozenset(
+        name
+        for number, name in enumerate(sorted(attributes), start=1)
+        if parts[number * _WIDTH : (number + 1) * _WIDTH] != now[number * _WIDTH : (number + 1) * _WIDTH]
+    )
+
+
+_WIDTH = 16
+
+
+def _short(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:_WIDTH]

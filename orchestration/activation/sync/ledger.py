@@ -1,0 +1,430 @@
+"""The sync ledger: what each provider has accepted, row by row, in the SQLite file of what the pipeline did.
+
+Before a call its rows are marked as sent; after it they say what came of it. A row that is marked and has no outcome
+was in a call that nobody saw the end of: it is ``unknown`` until it is settled.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestration.activation.destinations.interface import ACCEPTED, PENDING, REJECTED, UNKNOWN, Outcome
+from orchestration.report.pipeline_runs import connect_activation
+
+SET, REMOVE = "set", "remove"
+_TABLES = """
+    create table if not exists sync_ledger(
+        destination text not null, audience text not null, key text not null, user_id text not null, channel text,
+        plan_date text, target text not null, accepted_hash text, accepted_parts text, status text not null,
+        operation text not null, is_sent integer not null, sent_hash text, sent_parts text, code text not null,
+        is_permanent integer not null, once text, may_hold integer not null, must_remove text, at text not null,
+        primary key (destination, audience, key)) without rowid;
+    create index if not exists sync_ledger_by_user on sync_ledger(user_id);
+    create table if not exists sync_targets(
+        destination text not null, audience text not null, target text not null, type text not null,
+        options text not null, audience_options text not null, names text not null, extract text,
+        primary key (destination, audience, target)) without rowid;
+    create table if not exists sync_vetoes(
+        destination text not null, audience text not null, user_id text not null, reason text not null,
+        primary key (destination, audience, user_id)) without rowid;
+    create table if not exists sync_runs(
+        run_id text not null, destination text not null, audience text not null, as_of text not null, started_at text
+        not null, seconds real, candidates integer, rows integer, sent integer, accepted integer, rejected integer,
+        pending integer, unknown integer, removed integer, vetoed integer, outcome text, guard text, reasons text,
+        primary key (run_id, destination, audience)) without rowid;
+"""
+#: Columns of an entry, as they are read.
+_ENTRY = (
+    "key, user_id, channel, plan_date, target, accepted_hash, accepted_parts, status, operation, sent_hash, "
+    "is_permanent, once, may_hold, must_remove"
+)
+_CHUNK = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of one key at a provider. ``may_hold``: whether the provider may have anything of it."""
+
+    key: str
+    user_id: str
+    channel: str | None
+    plan_date: str | None
+    target: str
+    accepted_hash: str | None
+    accepted_parts: str | None
+    status: str
+    operation: str
+    sent_hash: str | None
+    is_permanent: int
+    once: str | None
+    may_hold: int
+    must_remove: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A row about to be sent: what the ledger keeps of it.
+
+    ``held_before``: `Entry.may_hold` until now; of a removal: whether the provider has ever accepted the row.
+    """
+
+    key: str
+    user_id: str
+    channel: str | None = None
+    hash: str | None = None
+    parts: str | None = None
+    once: str | None = None
+    once_before: str | None = None
+    held_before: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTarget:
+    """What a target was when rows were sent to it: enough to take them out when it is configured no longer."""
+
+    audience: str
+    target: str
+    type: str
+    options: Mapping[str, Any]
+    audience_options: Mapping[str, Any]
+    names: tuple[str, ...]
+    extract: str | None
+
+
+class Ledger:
+    """The rows of one destination in an open file; used by one thread."""
+
+    def __init__(self, con: sqlite3.Connection, destination: str) -> None:
+        self._con, self._destination = con, destination
+
+    # targets
+
+    def targets(self) -> list[StoredTarget]:
+        """Return every target that was ever sent to and may still hold rows."""
+        rows = self._con.execute(
+            "select audience, target, type, options, audience_options, names, extract from sync_targets "
+            "where destination = ? order by audience, target",
+            [self._destination],
+        ).fetchall()
+        return [
+            StoredTarget(audience, target, type_, json.loads(o), json.loads(a), tuple(json.loads(n)), extract)
+            for audience, target, type_, o, a, n, extract in rows
+        ]
+
+    def keep_target(self, stored: StoredTarget) -> None:
+        """Remember a target before anything is sent to it."""
+        with self._con:
+            self._con.execute(
+                "insert or replace into sync_targets values (?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    self._destination,
+                    stored.audience,
+                    stored.target,
+                    stored.type,
+                    json.dumps(stored.options, sort_keys=True),
+                    json.dumps(stored.audience_options, sort_keys=True),
+                    json.dumps(stored.names),
+                    stored.extract,
+                ],
+            )
+
+    def drop_target(self, audience: str, target: str) -> None:
+        """Forget a target that is configured no longer, once nothing of it is left."""
+        with self._con:
+            self._con.execute(
+                "delete from sync_targets where destination = ? and audience = ? and target = ? and not exists ("
+                "select 1 from sync_ledger as l where l.destination = sync_targets.destination "
+                "and l.audience = sync_targets.audience and l.target = sync_targets.target)",
+                [self._destination, audience, target],
+            )
+
+    # entries
+
+    def entries(self, audience: str) -> Iterator[Entry]:
+        """Return the rows of an audience by key."""
+        return self._read("audience = :audience", audience=audience)
+
+    def to_remove(self, audience: str, target: str, today: str) -> Iterator[Entry]:
+        """Return the rows of a target whose removal waits for nothing: the plan date is past, or the user erased or
+        vetoed.
+        """
+        return self._read(
+            "audience = :audience and target = :target and (must_remove is not null or plan_date < :today or user_id "
+            "in (select user_id from sync_vetoes where destination = :destination and audience = :audience))",
+            audience=audience,
+            target=target,
+            today=today,
+        )
+
+    def of_other_targets(self, audience: str, target: str) -> Iterator[Entry]:
+        """Return the rows of an audience that were sent to another target than it has now."""
+        return self._read("audience = :audience and target <> :target", audience=audience, target=target)
+
+    def _read(self, condition: str, **values: Any) -> Iterator[Entry]:
+        """Read in chunks of keys: no transaction is open while calls are made, and what is done already is not seen."""
+        after = ""
+        while True:
+            rows = self._con.execute(
+                f"select {_ENTRY} from sync_ledger where destination = :destination and key > :after "
+                f"and ({condition}) order by key limit {_CHUNK}",
+                {"destination": self._destination, "after": after, **values},
+            ).fetchall()
+            for row in rows:
+                yield Entry(*row)
+            if len(rows) < _CHUNK:
+                return
+            after = rows[-1][0]
+
+    def lookup(self, audience: str, keys: Sequence[str]) -> dict[str, Entry]:
+        """Return the entries of some keys that have one."""
+        rows = self._con.execute(
+            f"select {_ENTRY} from sync_ledger where destination = ? and audience = ? "
+            "and key in (select value from json_each(?))",
+            [self._destination, audience, json.dumps(keys)],
+        )
+        return {row[0]: Entry(*row) for row in rows}
+
+    def is_empty(self, audience: str) -> bool:
+        """Whether nothing of an audience is known."""
+        return next(self.entries(audience), None) is None
+
+    def users(self) -> Iterator[tuple[str, str, str | None]]:
+        """Return (audience, user_id, channel) of every row."""
+        yield from self._con.execute(
+            "select audience, user_id, channel from sync_ledger where destination = ?", [self._destination]
+        )
+
+    def vetoed(self, audience: str) -> set[str]:
+        """Return the users who may not be in an audience by all that is loaded."""
+        found = self._con.execute(
+            "select user_id from sync_vetoes where destination = ? and audience = ?", [self._destination, audience]
+        )
+        return {user for (user,) in found}
+
+    def keep_vetoes(self, vetoes: Iterable[tuple[str, str, str]]) -> None:
+        """Put (audience, user_id, reason) in the place of the vetoes that were known."""
+        with self._con:
+            self._con.execute("delete from sync_vetoes where destination = ?", [self._destination])
+            self._con.executemany(
+                "insert or ignore into sync_vetoes values (?, ?, ?, ?)",
+                ((self._destination, *veto) for veto in vetoes),
+            )
+
+    def settle_interrupted(self, at: str) -> int:
+        """Mark rows as unknown whose call nobody saw the end of; return how many."""
+        with self._con:
+            return self._con.execute(
+                "update sync_ledger set status = ?, is_sent = 0, may_hold = 1, code = 'interrupted', at = ? "
+                "where destination = ? and is_sent = 1",
+                [UNKNOWN, at, self._destination],
+            ).rowcount
+
+    def adopt(self, audience: str, target: str, keys: Iterable[str], at: str) -> None:
+        """Enter members that a list had before its first sync; who they are is not known."""
+        with self._con:
+            self._con.executemany(
+                "insert or ignore into sync_ledger(destination, audience, key, user_id, target, status, operation, "
+                "is_sent, code, is_permanent, may_hold, at) values (?, ?, ?, '', ?, ?, ?, 0, 'found_in_list', 0, 1, ?)",
+                ((self._destination, audience, key, target, UNKNOWN, SET, at) for key in keys),
+            )
+
+    def forget(self, audience: str, keys: Iterable[str]) -> None:
+        """Delete rows of which the provider has nothing."""
+        with self._con:
+            self._con.executemany(
+                "delete from sync_ledger where destination = ? and audience = ? and key = ?",
+                ((self._destination, audience, key) for key in keys),
+            )
+
+    def begin_set(self, audience: str, target: str, plan_date: str | None, rows: Sequence[Sending], at: str) -> None:
+        """Mark rows as sent to be members, before the call."""
+        with self._con:
+            self._con.executemany(
+                "insert into sync_ledger(destination, audience, key, user_id, channel, plan_date, target, status, "
+                "operation, is_sent, sent_hash, sent_parts, code, is_permanent, once, may_hold, at) "
+                f"values (?, ?, ?, ?, ?, ?, ?, '{PENDING}', '{SET}', 1, ?, ?, '', 0, ?, 1, ?) "
+                "on conflict do update set user_id = excluded.user_id, channel = excluded.channel, "
+                "plan_date = excluded.plan_date, target = excluded.target, status = excluded.status, "
+                "operation = excluded.operation, is_sent = 1, sent_hash = excluded.sent_hash, "
+                "sent_parts = excluded.sent_parts, code = '', is_permanent = 0, "
+                "once = coalesce(excluded.once, sync_ledger.once), may_hold = 1, at = excluded.at",
+                (
+                    (
+                        self._destination,
+                        audience,
+                        row.key,
+                        row.user_id,
+                        row.channel,
+                        plan_date,
+                        target,
+                        row.hash,
+                        row.parts,
+                        row.once,
+                        at,
+                    )
+                    for row in rows
+                ),
+            )
+
+    def begin_remove(self, audience: str, rows: Sequence[Sending], at: str) -> None:
+        """Mark rows as sent to be taken out, before the call."""
+        with self._con:
+            self._con.executemany(
+                f"update sync_ledger set status = '{PENDING}', operation = '{REMOVE}', is_sent = 1, code = '', "
+                "is_permanent = 0, at = ? where destination = ? and audience = ? and key = ?",
+                ((at, self._destination, audience, row.key) for row in rows),
+            )
+
+    def finish(
+        self, audience: str, operation: str, rows: Sequence[Sending], outcomes: Mapping[str, Outcome], at: str
+    ) -> None:
+        """Say what came of rows, after the call. What was taken out is known no longer."""
+        gone, accepted, others, open_again = [], [], [], []
+        for row in rows:
+            outcome = outcomes[row.key]
+            where = (self._destination, audience, row.key)
+            is_stranger = outcome.status == REJECTED and outcome.is_permanent and not row.held_before
+            if operation == REMOVE and (outcome.status == ACCEPTED or is_stranger):
+                gone.append(where)
+            elif outcome.status == ACCEPTED:
+                accepted.append((at, *where))
+            else:
+                # nothing was taken: the provider holds what it held before
+                holds = row.held_before if outcome.status == PENDING and operation == SET else 1
+                others.append((outcome.status, outcome.code, int(outcome.is_permanent), holds, at, *where))
+                if row.once is not None and (outcome.status == PENDING or outcome.is_once_open):
+                    open_again.append((row.once_before, *where))
+        of_row = "where destination = ? and audience = ? and key = ?"
+        with self._con:
+            self._con.executemany(f"delete from sync_ledger {of_row}", gone)
+            self._con.executemany(
+                f"update sync_ledger set status = '{ACCEPTED}', is_sent = 0, accepted_hash = sent_hash, "
+                f"accepted_parts = sent_parts, code = '', at = ? {of_row}",
+                accepted,
+            )
+            self._con.executemany(
+                "update sync_ledger set status = ?, is_sent = 0, code = ?, is_permanent = ?, may_hold = ?, at = ? "
+                f"{of_row}",
+                others,
+            )
+            self._con.executemany(f"update sync_ledger set once = ? {of_row}", open_again)
+
+    def refuse(
+        self,
+        audience: str,
+        target: str,
+        plan_date: str | None,
+        rows: Sequence[tuple[Sending, str]],
+        at: str,
+    ) -> None:
+        """Enter rows that are not sent, each with a code: the provider would drop or cut them without a word."""
+        for row, code in rows:
+            with self._con:
+                self._con.execute(
+                    "insert into sync_ledger(destination, audience, key, user_id, channel, plan_date, target, status, "
+                    "operation, is_sent, sent_hash, code, is_permanent, may_hold, at) "
+                    f"values (?, ?, ?, ?, ?, ?, ?, '{REJECTED}', '{SET}', 0, ?, ?, 1, 0, ?) "
+                    "on conflict do update set status = excluded.status, operation = excluded.operation, "
+                    "sent_hash = excluded.sent_hash, code = excluded.code, is_permanent = 1, at = excluded.at",
+                    [
+                        self._destination,
+                        audience,
+                        row.key,
+                        row.user_id,
+                        row.channel,
+                        plan_date,
+                        target,
+                        row.hash,
+                        code,
+                        at,
+                    ],
+                )
+
+    def replace(self, audience: str, target: str, plan_date: str | None, rows: Iterable[Sending], at: str) -> None:
+        """Put the rows of a list that was delivered whole in the place of those before."""
+        with self._con:
+            self._con.execute(
+                "delete from sync_ledger where destination = ? and audience = ?", [self._destination, audience]
+            )
+            self._con.executemany(
+                "insert into sync_ledger(destination, audience, key, user_id, channel, plan_date, target, "
+                "accepted_hash, status, operation, is_sent, sent_hash, code, is_permanent, may_hold, at) "
+                f"values (?, ?, ?, ?, ?, ?, ?, ?, '{ACCEPTED}', '{SET}', 0, ?, '', 0, 1, ?)",
+                (
+                    (
+                        self._destination,
+                        audience,
+                        row.key,
+                        row.user_id,
+                        row.channel,
+                        plan_date,
+                        target,
+                        row.hash,
+                        row.hash,
+                        at,
+                    )
+                    for row in rows
+                ),
+            )
+
+    def mark_sent(self, audience: str, at: str) -> None:
+        """Mark all rows of a list that is delivered whole, before it is: nobody knows until it is done."""
+        with self._con:
+            self._con.execute(
+                "update sync_ledger set is_sent = 1, at = ? where destination = ? and audience = ?",
+                [at, self._destination, audience],
+            )
+
+    # runs
+
+    def last_candidates(self, audience: str) -> int | None:
+        """Return how many candidates an audience had when additions were last let through; None before the first."""
+        row = self._con.execute(
+            "select candidates from sync_runs where destination = ? and audience = ? and guard is null "
+            "and candidates is not null order by started_at desc limit 1",
+            [self._destination, audience],
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def keep_run(self, run: Mapping[str, Any]) -> None:
+        """Keep what a sync of an audience came to; ``run`` has the columns of sync_runs but the destination."""
+        named = {"destination": self._destination, **run}
+        with self._con:
+            self._con.execute(
+                f"insert or replace into sync_runs({', '.join(named)}) "
+                f"values ({', '.join(f':{name}' for name in named)})",
+                named,
+            )
+
+
+@contextmanager
+def open_ledger(file: Path) -> Iterator[sqlite3.Connection]:
+    """Open the file of the ledger; whoever holds it may write while others read."""
+    with closing(connect_activation(file)) as con:
+        con.executescript(_TABLES)
+        yield con
+
+
+def mark_erased(file: Path, users: Iterable[str]) -> int:
+    """Note that rows of erased users must go from every provider, whatever else fails; return how many rows.
+
+    The ids stay in the ledger until the providers have taken them out: without them nobody could.
+    """
+    if not file.exists():
+        return 0
+    with open_ledger(file) as con, con:
+        return con.executemany(
+            "update sync_ledger set must_remove = 'erased' where user_id = ?", ((user,) for user in users)
+        ).rowcount
+
+
+def destinations_of(con: sqlite3.Connection) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return the type and options of every destination that was ever sent to, as they were last."""
+    rows = con.execute("select destination, type, options from sync_targets order by destination").fetchall()
+    return {name: (type_, json.loads(options)) for name, type_, options in rows}

@@ -1,0 +1,130 @@
+"""A run's part in the sync: what it knows while it holds the lock, then destination by destination without it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from orchestration.activation.configuration import DestinationConfig
+from orchestration.activation.extracts import raise_if_blocked
+from orchestration.activation.sync.ledger import Ledger, StoredTarget, destinations_of, open_ledger
+from orchestration.activation.sync.sync import Report, Situation, TargetSync, build, retire
+from orchestration.activation.sync.vetoes import keep_vetoes
+from orchestration.errors import BarometerError
+from orchestration.settings import Settings
+from orchestration.warehouse.build import Build, is_built, open_working_and_build
+from orchestration.warehouse.lock import LOCK_WAIT_SECONDS, file_lock
+
+if TYPE_CHECKING:
+    from orchestration.resources import Warehouse
+
+_log = logging.getLogger("barometer")
+
+
+def situation_of(warehouse: Warehouse, destinations: Sequence[DestinationConfig], allowed: Sequence[str]) -> Situation:
+    """Return what a sync of this run goes by, and let go of the lock: a sync may take an hour, and others shall run.
+
+    While the lock is held, it is noted in the ledger who of ``destinations``, which are all, may not be sent.
+    """
+    settings = warehouse.settings
+    if warehouse.is_held:
+        warehouse.release(look(settings, warehouse.build(), destinations))
+    return Situation(
+        warehouse.run_id,
+        settings.extracts,
+        settings.data,
+        settings.as_of,
+        settings.today,
+        warehouse.blocked,
+        frozenset(allowed),
+    )
+
+
+def look(settings: Settings, build: Build, destinations: Sequence[DestinationConfig]) -> str | None:
+    """Note the vetoes, and return why additions have to wait, None if they have not. Whoever calls it has the lock."""
+    if not (settings.working_file.exists() and build.file.exists()):
+        return "nothing is built"
+    folder = settings.extracts / settings.as_of.isoformat()
+    try:
+        with open_ledger(settings.activation_file) as ledger, open_working_and_build(settings, build) as con:
+            keep_vetoes(con, ledger, destinations, folder)
+            raise_if_blocked(con)
+    except duckdb.CatalogException:
+        return "the build is not whole"
+    except BarometerError as error:
+        return error.message.split("\n")[0]
+    return None if is_built(settings, build) else "the build is older than what has been loaded since, or not whole"
+
+
+def sync_destination(
+    settings: Settings, config: DestinationConfig, situation: Situation, audiences: Sequence[str]
+) -> Iterator[Report]:
+    """Sync some audiences of a destination, one sync of it at a time; yield what came of each."""
+    with _alone(settings, config.name), open_ledger(settings.activation_file) as con:
+        try:
+            destination = build(config, situation)
+        except BarometerError as error:
+            yield from (_failed(config.name, audience, error) for audience in audiences)
+            return
+        with closing(destination):
+            for audience in audiences:
+                target = config.target(audience)
+                assert target is not None
+                yield TargetSync(con, config, target, situation).run(destination)
+
+
+def remove_what_must_go(
+    settings: Settings, destinations: Sequence[DestinationConfig], situation: Situation
+) -> list[Report]:
+    """Send the removals that wait for nothing, where this run has not synced, and empty what is configured no longer.
+
+    Returns what came of the audiences of which something had to be removed.
+    """
+    reports: list[Report] = []
+    with open_ledger(settings.activation_file) as con:
+        known = destinations_of(con)
+        done = set(
+            con.execute("select destination, audience from sync_runs where run_id = ?", [situation.run_id]).fetchall()
+        )
+    configs = {config.name: config for config in destinations}
+    for name in sorted(known):
+        with _alone(settings, name), open_ledger(settings.activation_file) as con:
+            ledger = Ledger(con, name)
+            for stored in ledger.targets():
+                config = configs.get(name)
+                target = config.target(stored.audience) if config else None
+                if config is None or target is None:
+                    reports.append(_retired(ledger, name, stored, situation))
+                elif (name, stored.audience) not in done:
+                    done.add((name, stored.audience))
+                    try:
+                        with closing(build(config, situation)) as destination:
+                            reports.append(TargetSync(con, config, target, situation).remove_what_must_go(destination))
+                    except BarometerError as error:
+                        reports.append(_failed(name, stored.audience, error))
+    return [report for report in reports if report.tally.sent or report.tally.stopped]
+
+
+def _retired(ledger: Ledger, name: str, stored: StoredTarget, situation: Situation) -> Report:
+    report = Report(name, stored.audience)
+    try:
+        retire(ledger, name, stored, ledger.entries(stored.audience), situation, report.tally)
+    except BarometerError as error:
+        report.tally.stopped = error
+    return report
+
+
+def _failed(name: str, audience: str, error: BaseException) -> Report:
+    report = Report(name, audience)
+    report.tally.stopped = error
+    return report
+
+
+def _alone(settings: Settings, name: str) -> AbstractContextManager[int]:
+    return file_lock(
+        settings.warehouse / f".sync_{name}.lock", LOCK_WAIT_SECONDS, _log.info, f"Another run is sending to {name}"
+    )

@@ -1,0 +1,552 @@
+"""One audience at one destination: what must go goes first, then guards are asked, then the difference is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from orchestration import clock
+from orchestration.activation.configuration import DestinationConfig, TargetConfig
+from orchestration.activation.destinations import KINDS
+from orchestration.activation.destinations.interface import (
+    SEGMENTS,
+    Destination,
+    LostAnswer,
+    NotTaken,
+    Outcome,
+    Patience,
+    Row,
+    Target,
+    Value,
+    WholeDestination,
+    WrongSettings,
+)
+from orchestration.activation.extracts import list_state
+from orchestration.activation.sync.courier import Courier, Parcel, Tally
+from orchestration.activation.sync.decide import is_said, merged
+from orchestration.activation.sync.extract_file import ExtractFile, changed_since, normalised, parts_of
+from orchestration.activation.sync.guards import Facts, Guard, guards
+from orchestration.activation.sync.ledger import REMOVE, SET, Entry, Ledger, Sending, StoredTarget
+from orchestration.errors import BarometerError
+
+_CHUNK = 5_000
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a sync goes by. ``blocked``: why additions must wait for people; ``allowed``: guards let through."""
+
+    run_id: str
+    extracts: Path
+    data: Path
+    as_of: date
+    today: date
+    blocked: str | None = None
+    allowed: frozenset[str] = frozenset()
+    patience: Patience | None = None
+
+    @property
+    def plan_date(self) -> date:
+        """The date that plan lists are for."""
+        return self.as_of + timedelta(days=1)
+
+
+@dataclass
+class Report:
+    """What came of an audience. ``rows``: of its extract; None where there was none to read."""
+
+    destination: str
+    audience: str
+    tally: Tally = field(default_factory=Tally)
+    guards: list[Guard] = field(default_factory=list)
+    rows: int | None = None
+    candidates: int | None = None
+    shared_key: int = 0
+    seconds: float = 0.0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the provider has accepted all that is wanted now."""
+        tally = self.tally
+        return not (self.guards or tally.stopped or tally.rejected or tally.pending or tally.unknown)
+
+    @property
+    def outcome(self) -> str:
+        """A word for it: ``complete``, ``stopped`` (by a guard), ``partial`` or ``failed`` (nothing could be sent)."""
+        if self.guards:
+            return "stopped"
+        if self.tally.stopped is not None:
+            return "failed"
+        return "complete" if self.is_complete else "partial"
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a sync would do: rows to set and to remove, how many of each, and whether a guard would stop them."""
+
+    destination: str
+    audience: str
+    rows: int | None
+    new: int
+    changed: int
+    removed: int
+    removed_always: int
+    vetoed: int
+    guards: tuple[Guard, ...]
+    examples: tuple[tuple[str, Row], ...]
+
+
+def build(config: DestinationConfig, situation: Situation) -> Destination:
+    """Return the destination that a configuration describes; nothing is called yet."""
+    return _build(config.kind, config.name, config.options, situation)
+
+
+def _build(kind: type[Destination], name: str, options: Mapping[str, Any], situation: Situation) -> Destination:
+    return kind(name, {**options, "base": str(situation.data)} if kind.is_whole else options, situation.patience)
+
+
+def fingerprint_of(config: DestinationConfig, target: TargetConfig) -> str:
+    """Return what tells whether rows lie at the same place at the provider."""
+    place = [config.kind.type, dict(config.options), dict(target.options)]
+    return hashlib.sha256(json.dumps(place, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+class TargetSync:
+    """The sync of one audience at one destination. ``con`` is the open file of the ledger."""
+
+    def __init__(
+        self, con: sqlite3.Connection, config: DestinationConfig, target: TargetConfig, situation: Situation
+    ) -> None:
+        self._config, self._target_config, self._situation = config, target, situation
+        self._ledger = Ledger(con, config.name)
+        self._fingerprint = fingerprint_of(config, target)
+        self._is_plan = target.audience != SEGMENTS
+        self._plan_date = situation.plan_date.isoformat() if self._is_plan else None
+        self._target = Target(target.audience, self._plan_date, target.options)
+        self.report = Report(config.name, target.audience)
+        before = [stored for stored in self._ledger.targets() if stored.audience == target.audience]
+        self._others = [stored for stored in before if stored.target != self._fingerprint]
+        self._own = next((stored for stored in before if stored.target == self._fingerprint), None)
+        told = self._own.names if self._own else ()
+        self._names = tuple(sorted({*told, *target.names}))
+        self._has_noted = False
+
+    def run(self, destination: Destination) -> Report:
+        """Send what differs; an error of the provider is in the report and stops this audience alone."""
+        started, at = time.perf_counter(), _now()
+        self._ledger.settle_interrupted(at)
+        courier = Courier(destination, self._target, self._fingerprint, self._ledger, self.report.tally)
+        try:
+            for stored in self._others:
+                self._retire(stored)
+            if isinstance(destination, WholeDestination):
+                self._send_whole(destination)
+            else:
+                self._remove(courier, self._must_go())
+                self._send_difference(destination, courier)
+        except (BarometerError, NotTaken, LostAnswer) as error:
+            self.report.tally.stopped = self.report.tally.stopped or error
+        self.report.seconds = round(time.perf_counter() - started, 3)
+        self._ledger.keep_run(run_of(self.report, self._situation, at))
+        return self.report
+
+    def remove_what_must_go(self, destination: Destination) -> Report:
+        """Send the removals that wait for nothing, and nothing else."""
+        started, at = time.perf_counter(), _now()
+        self._ledger.settle_interrupted(at)
+        try:
+            if isinstance(destination, WholeDestination):
+                self._rewrite_without(destination)
+            else:
+                courier = Courier(destination, self._target, self._fingerprint, self._ledger, self.report.tally)
+                self._remove(courier, self._must_go())
+        except (BarometerError, NotTaken, LostAnswer) as error:
+            self.report.tally.stopped = self.report.tally.stopped or error
+        self.report.seconds = round(time.perf_counter() - started, 3)
+        if self.report.tally.sent or self.report.tally.stopped:
+            self._ledger.keep_run(run_of(self.report, self._situation, at))
+        return self.report
+
+    def preview(self, examples: int) -> Preview:
+        """Return what `run` would send; no call is made and nothing is remembered."""
+        audience = self._target.audience
+        must_go = {entry.key for entry in self._must_go() if entry.may_hold}
+        new = changed = removed = vetoed = 0
+        shown: list[tuple[str, Row]] = []
+        found = self._guards_of(None)
+        file = self._extract()
+        if file is not None:
+            with_entry: dict[str, str] = {}
+            vetoes = self._ledger.vetoed(audience)
+            for wanted, entry in merged(file.wanted(), self._ledger.entries(audience)):
+                self.report.rows = (self.report.rows or 0) + (wanted is not None)
+                if wanted is None:
+                    assert entry is not None
+                    if entry.key not in must_go and entry.may_hold and self._config.mode == "mirror":
+                        removed += 1
+                        if len(shown) < examples:
+                            shown.append((REMOVE, Row(entry.key, entry.user_id)))
+                elif wanted.user_id in vetoes:
+                    vetoed += 1
+                elif entry is None or entry.key in must_go or not is_said(entry, wanted.hash):
+                    is_new = entry is None or entry.accepted_hash is None
+                    new, changed = new + is_new, changed + (not is_new)
+                    if len(with_entry) < examples:
+                        with_entry[wanted.key] = "add" if is_new else "change"
+            file.note(with_entry)
+            shown = [(with_entry[row.key], row) for row, _, _ in file.noted()] + shown
+            file.close()
+        shown = [*((REMOVE, Row(key, key)) for key in sorted(must_go)[:examples]), *shown][:examples]
+        return Preview(
+            self._config.name,
+            audience,
+            self.report.rows,
+            new,
+            changed,
+            removed,
+            len(must_go),
+            vetoed,
+            tuple(found),
+            tuple(shown),
+        )
+
+    # what must go
+
+    @property
+    def _today(self) -> str:
+        return self._situation.today.isoformat()
+
+    def _must_go(self) -> Iterator[Entry]:
+        """Return the rows whose removal waits for nothing."""
+        return self._ledger.to_remove(self._target.audience, self._fingerprint, self._today)
+
+    def _retire(self, stored: StoredTarget) -> None:
+        """Take out what lies at a place that the audience has no longer: another list, say."""
+        entries = self._ledger.of_other_targets(stored.audience, self._fingerprint)
+        retire(self._ledger, self._config.name, stored, entries, self._situation, self.report.tally)
+
+    def _remove(self, courier: Courier, entries: Iterable[Entry]) -> None:
+        """Take rows out; those of which the provider has nothing are forgotten without a call."""
+        courier.send(REMOVE, removals(self._ledger, self._target.audience, entries, self._names))
+
+    # the difference
+
+    def _extract(self) -> ExtractFile | None:
+        """Return the extract of the audience, None where it can't be used at all."""
+        state = list_state(self._situation.extracts, self._situation.as_of, self._config.name, self._target.audience)
+        if state is None:
+            return None
+        self.report.candidates, self.report.shared_key = state.candidates, state.shared_key
+        return ExtractFile(state.file, self._names, self._plan_date)
+
+    def _guards_of(self, destination: Destination | None) -> list[Guard]:
+        """Return what stops additions and ordinary removals. Without a destination the provider is not asked."""
+        audience = self._target.audience
+        state = list_state(self._situation.extracts, self._situation.as_of, self._config.name, audience)
+        is_first = self._own is None and self._config.mode == "mirror" and self._ledger.is_empty(audience)
+        is_unknown = False
+        if is_first and self._config.kind.has_list and not self._config.starts_empty and destination is not None:
+            members = destination.members(self._target)
+            is_unknown = members is None
+            if members is not None:
+                self._keep_target()
+                self._ledger.adopt(audience, self._fingerprint, members, _now())
+        return guards(
+            Facts(
+                self._situation.plan_date,
+                self._situation.today,
+                self._situation.blocked,
+                state is not None,
+                None if state is None else state.candidates,
+                self._ledger.last_candidates(audience),
+                self._config.max_fall,
+                is_unknown,
+            ),
+            self._situation.allowed,
+        )
+
+    def _send_difference(self, destination: Destination, courier: Courier) -> None:
+        if self.report.tally.stopped is not None:
+            return
+        self.report.guards = self._guards_of(None)
+        file = None if self.report.guards else self._extract()
+        if file is None:
+            return
+        try:
+            is_prepared = False
+
+            def ready() -> bool:
+                """Ask and prepare the provider before the first call, and not on a day without one."""
+                nonlocal is_prepared
+                if not is_prepared:
+                    is_prepared = True
+                    destination.prepare(self._target)
+                    self.report.guards = self._guards_of(destination)
+                    if not self.report.guards:
+                        self._keep_target()
+                return not self.report.guards
+
+            if self._own is None and not ready():
+                return
+            self._remove(courier, self._not_wanted(file))
+            if self._has_noted and ready():
+                courier.send(SET, self._to_set(file, destination))
+        finally:
+            file.close()
+
+    def _keep_target(self) -> None:
+        config, target = self._config, self._target_config
+        self._ledger.keep_target(
+            StoredTarget(
+                target.audience,
+                self._fingerprint,
+                config.kind.type,
+                config.options,
+                target.options,
+                self._names,
+                self._situation.as_of.isoformat(),
+            )
+        )
+
+    def _not_wanted(self, file: ExtractFile) -> Iterator[Entry]:
+        """Return the rows that are not wanted any more; what is to be set is noted in the file on the way."""
+        vetoes = self._ledger.vetoed(self._target.audience)
+        noted: list[str] = []
+        rows = 0
+        for wanted, entry in merged(file.wanted(), self._ledger.entries(self._target.audience)):
+            rows += wanted is not None
+            if wanted is None:
+                if entry is not None and self._config.mode == "mirror":
+                    yield entry
+                continue
+            if wanted.user_id in vetoes:
+                self.report.tally.vetoed += 1
+                continue
+            # what could not be removed is not set: it lies at another place, or waits for its removal
+            if entry is not None and (entry.must_remove or entry.target != self._fingerprint):
+                continue
+            if entry is None or not is_said(entry, wanted.hash):
+                noted.append(wanted.key)
+                self._has_noted = True
+                if len(noted) >= _CHUNK:
+                    file.note(noted)
+                    noted.clear()
+            elif entry.status != "accepted":
+                self.report.tally.rejected += 1
+                self.report.tally.reasons[(SET, entry.status, "refused_before")] += 1
+        file.note(noted)
+        self.report.rows = rows
+
+    def _to_set(self, file: ExtractFile, destination: Destination) -> Iterator[Parcel]:
+        """Return the noted rows as they are sent; what the provider would drop or cut is refused here, with a code."""
+        for chunk in _chunks(file.noted()):
+            entries = self._ledger.lookup(self._target.audience, [row.key for row, _, _ in chunk])
+            refused: list[tuple[Sending, str]] = []
+            for row, hash_, channel in chunk:
+                entry = entries.get(row.key)
+                parcel = self._parcel(row, hash_, channel, entry, destination)
+                if isinstance(parcel, str):
+                    refused.append((Sending(row.key, row.user_id, channel, hash_), parcel))
+                    self.report.tally.add(SET, Outcome("rejected", parcel, True))
+                    self.report.tally.sent -= 1
+                else:
+                    yield parcel
+            if refused:
+                self._ledger.refuse(self._target.audience, self._fingerprint, self._plan_date, refused, _now())
+
+    def _parcel(
+        self, row: Row, hash_: str, channel: str | None, entry: Entry | None, destination: Destination
+    ) -> Parcel | str:
+        normal = normalised(row, self._config.kind.key)
+        if isinstance(normal, str):
+            return normal
+        once = self._plan_date if entry is None or entry.once != self._plan_date else None
+        is_sure = entry is not None and entry.status == "accepted"
+        uses_changes = self._config.kind.uses_changes
+        changed = changed_since(row.attributes, entry.accepted_parts) if uses_changes and entry and is_sure else None
+        said = Row(normal.key, normal.user_id, normal.addresses, normal.attributes, changed, once)
+        code = destination.refuse(self._target, said)
+        if code is not None:
+            return code
+        return Parcel(
+            said,
+            Sending(
+                row.key,
+                row.user_id,
+                channel,
+                hash_,
+                parts_of(row.attributes) if uses_changes else None,
+                once,
+                entry.once if entry else None,
+                entry.may_hold if entry else 0,
+            ),
+        )
+
+    # lists that are delivered whole
+
+    def _send_whole(self, destination: WholeDestination) -> None:
+        """Deliver the list, if anything in it differs from what was delivered."""
+        audience = self._target.audience
+        self.report.guards = self._guards_of(None)
+        file = None if self.report.guards else self._extract()
+        if file is None:
+            self._rewrite_without(destination)
+            return
+        try:
+            vetoes = self._ledger.vetoed(audience)
+            differs = self._own is None
+            before = self._own
+            rows = added = removed = 0
+            for wanted, entry in merged(file.wanted(), self._ledger.entries(audience)):
+                rows += wanted is not None
+                is_wanted = wanted is not None and wanted.user_id not in vetoes
+                self.report.tally.vetoed += wanted is not None and not is_wanted
+                if wanted is not None and is_wanted:
+                    added += entry is None or not is_said(entry, wanted.hash)
+                elif entry is not None:
+                    removed += 1
+            self.report.rows = rows
+            if not (differs or added or removed or set(self._names) != set(before.names if before else ())):
+                return
+            self._keep_target()
+            self._deliver(destination, (each for each in file.rows() if each[0].user_id not in vetoes))
+            self.report.tally.sent = added + removed
+            self.report.tally.accepted, self.report.tally.removed = added, removed
+        finally:
+            file.close()
+
+    def _rewrite_without(self, destination: WholeDestination) -> None:
+        """Deliver what was delivered before without whoever must go; without its extract an empty list.
+
+        Nobody is better than somebody who has said no.
+        """
+        audience = self._target.audience
+        must_go = {entry.key for entry in self._must_go()}
+        if not must_go or self._own is None:
+            return
+        kept = {entry.key: entry.accepted_hash for entry in self._ledger.entries(audience) if entry.key not in must_go}
+        rows: Iterator[tuple[Row, str, str | None]] = iter(())
+        file = None
+        if kept and self._own.extract is not None:
+            as_of = date.fromisoformat(self._own.extract)
+            state = list_state(self._situation.extracts, as_of, self._config.name, audience)
+            plan_date = (as_of + timedelta(days=1)).isoformat() if self._is_plan else None
+            if state is not None:
+                file = ExtractFile(state.file, self._own.names, plan_date)
+                rows = (each for each in file.rows() if kept.get(each[0].key) == each[1])
+        try:
+            self._deliver(destination, rows)
+        finally:
+            if file is not None:
+                file.close()
+        self.report.tally.removed = self.report.tally.sent = len(must_go)
+
+    def _deliver(self, destination: WholeDestination, rows: Iterator[tuple[Row, str, str | None]]) -> None:
+        audience, at = self._target.audience, _now()
+        sendings: list[Sending] = []
+
+        def sent() -> Iterator[Row]:
+            for row, hash_, channel in rows:
+                sendings.append(Sending(row.key, row.user_id, channel, hash_))
+                yield row
+
+        self._ledger.mark_sent(audience, at)
+        destination.put(self._target, sent(), self._names)
+        self._ledger.replace(audience, self._fingerprint, self._plan_date, sendings, _now())
+
+
+def removals(ledger: Ledger, audience: str, entries: Iterable[Entry], names: Iterable[str]) -> Iterator[Parcel]:
+    """Return entries as removals that unset every attribute; what no provider holds is forgotten on the way."""
+    nothing: dict[str, Value] = dict.fromkeys(names)
+    unheld: list[str] = []
+    for entry in entries:
+        if entry.may_hold:
+            yield Parcel(
+                Row(entry.key, entry.user_id, {}, nothing),
+                Sending(entry.key, entry.user_id, entry.channel, held_before=int(entry.accepted_hash is not None)),
+            )
+        else:
+            unheld.append(entry.key)
+    ledger.forget(audience, unheld)
+
+
+def retire(
+    ledger: Ledger,
+    name: str,
+    stored: StoredTarget,
+    entries: Iterable[Entry],
+    situation: Situation,
+    tally: Tally,
+) -> None:
+    """Take the rows of a target out that is configured no longer, with the options it had."""
+    kind = KINDS.get(stored.type)
+    if kind is None:
+        raise WrongSettings(
+            f"{name}: rows of {stored.audience} lie at a destination of type {stored.type}, which is no more.",
+            "Take them out at the provider, or bring the module back for one run.",
+        )
+    mine = [entry for entry in entries if entry.target == stored.target]
+    destination = _build(kind, name, stored.options, situation)
+    target = Target(stored.audience, None, stored.audience_options)
+    try:
+        if isinstance(destination, WholeDestination):
+            destination.clear(target, stored.names)
+            ledger.forget(stored.audience, [entry.key for entry in mine])
+            tally.removed += len(mine)
+            tally.sent += len(mine)
+        else:
+            courier = Courier(destination, target, stored.target, ledger, tally)
+            courier.send(REMOVE, removals(ledger, stored.audience, mine, stored.names))
+    finally:
+        destination.close()
+    ledger.drop_target(stored.audience, stored.target)
+
+
+def run_of(report: Report, situation: Situation, started_at: str) -> dict[str, Any]:
+    """Return what the ledger keeps of a sync."""
+    tally = report.tally
+    reasons = [
+        {"operation": operation, "status": status, "code": code, "rows": rows}
+        for (operation, status, code), rows in sorted(tally.reasons.items())
+    ]
+    return {
+        "run_id": situation.run_id,
+        "audience": report.audience,
+        "as_of": situation.as_of.isoformat(),
+        "started_at": started_at,
+        "seconds": report.seconds,
+        "candidates": report.candidates,
+        "rows": report.rows,
+        "sent": tally.sent,
+        "accepted": tally.accepted,
+        "rejected": tally.rejected,
+        "pending": tally.pending,
+        "unknown": tally.unknown,
+        "removed": tally.removed,
+        "vetoed": tally.vetoed,
+        "outcome": report.outcome,
+        "guard": ",".join(guard.name for guard in report.guards) or None,
+        "reasons": json.dumps(reasons),
+    }
+
+
+def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
+    chunk: list[Any] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) >= _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _now() -> str:
+    return clock.now().isoformat(sep=" ", timespec="microseconds")

@@ -1,0 +1,1 @@
+"""Turns what providers report of messages into landing files."""

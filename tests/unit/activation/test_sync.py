@@ -1,0 +1,391 @@
+"""One audience at one destination, with a provider that is a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from orchestration.activation.configuration import DestinationConfig, TargetConfig
+from orchestration.activation.destinations.interface import (
+    SEGMENTS,
+    TAKEN,
+    Destination,
+    Limits,
+    LostAnswer,
+    NotTaken,
+    Outcome,
+    Refused,
+    Row,
+    Target,
+    WrongSettings,
+    rejected,
+)
+from orchestration.activation.sync.ledger import Ledger, mark_erased, open_ledger
+from orchestration.activation.sync.sync import Report, Situation, TargetSync
+from tests.standins.extracts import Rows, write_extract
+
+D1, D2, D3 = date(2026, 6, 29), date(2026, 6, 30), date(2026, 7, 1)
+
+
+class Provider:
+    """What the provider has, and what it was told."""
+
+    def __init__(self) -> None:
+        self.members: dict[tuple[str, str], dict[str, Any]] = {}
+        self.calls: list[tuple[str, list[str]]] = []
+        self.once: list[str] = []
+        self.fail: Callable[[str, Sequence[Row]], Mapping[str, Outcome] | None] = lambda operation, rows: None
+        self.listed: list[str] | None = None
+
+
+class InMemory(Destination):
+    type = "in_memory"
+    limits = Limits(rows=3, concurrency=2)
+    provider: ClassVar[Provider]
+
+    def members(self, target: Target) -> Any:
+        return None if self.provider.listed is None else iter(self.provider.listed)
+
+    def set(self, target: Target, rows: Sequence[Row]) -> Mapping[str, Outcome]:
+        return self._take("set", target, rows)
+
+    def remove(self, target: Target, rows: Sequence[Row]) -> Mapping[str, Outcome]:
+        return self._take("remove", target, rows)
+
+    def _take(self, operation: str, target: Target, rows: Sequence[Row]) -> Mapping[str, Outcome]:
+        self.provider.calls.append((operation, [row.key for row in rows]))
+        said = self.provider.fail(operation, rows) or {}
+        for row in rows:
+            if said.get(row.key, TAKEN) is TAKEN:
+                place = (target.options.get("list", target.audience), row.key)
+                if operation == "remove":
+                    self.provider.members.pop(place, None)
+                else:
+                    self.provider.members[place] = {k: v for k, v in row.attributes.items() if v is not None}
+                    self.provider.once += [row.key] if row.once else []
+        return {row.key: said.get(row.key, TAKEN) for row in rows}
+
+
+class ByEmail(InMemory):
+    type = "by_email"
+    key = "email"
+
+
+class WithList(InMemory):
+    type = "with_list"
+    has_list = True
+
+
+class World:
+    """A data folder with extracts and a ledger, and the provider."""
+
+    def __init__(self, folder: Path, kind: type[InMemory] = InMemory, **more: Any) -> None:
+        self.folder, self.provider, self.runs = folder, Provider(), 0
+        self.target = TargetConfig(more.pop("audience", "winback"), (("variant", "variant"),), more.pop("options", {}))
+        kind.provider = self.provider
+        given = {"mode": "mirror", "starts_empty": True, **more}
+        self.config = DestinationConfig("here", kind, {}, ("email",), targets=(self.target,), **given)
+
+    def extract(self, as_of: date, rows: Rows, candidates: int | None = None) -> None:
+        write_extract(self.folder / "extracts", as_of, self.config, {self.target.audience: rows}, candidates)
+
+    def situation(self, as_of: date, **more: Any) -> Situation:
+        given = {"today": as_of + timedelta(days=1), **more}
+        self.runs += 1
+        return Situation(f"run {self.runs}", self.folder / "extracts", self.folder, as_of, **given)
+
+    def sync(self, as_of: date, **more: Any) -> Report:
+        self.provider.calls.clear()
+        with open_ledger(self.folder / "a.sqlite") as con, closing(_Open(self.config)) as open_:
+            return TargetSync(con, self.config, self.target, self.situation(as_of, **more)).run(open_.destination)
+
+    def remove(self, as_of: date, **more: Any) -> Report:
+        self.provider.calls.clear()
+        with open_ledger(self.folder / "a.sqlite") as con, closing(_Open(self.config)) as open_:
+            sync = TargetSync(con, self.config, self.target, self.situation(as_of, **more))
+            return sync.remove_what_must_go(open_.destination)
+
+    def veto(self, *users: str) -> None:
+        with open_ledger(self.folder / "a.sqlite") as con:
+            Ledger(con, "here").keep_vetoes((self.target.audience, user, "no_consent") for user in users)
+
+    @property
+    def keys(self) -> list[str]:
+        return sorted(key for _, key in self.provider.members)
+
+
+class _Open:
+    def __init__(self, config: DestinationConfig) -> None:
+        self.destination = config.kind(config.name, config.options)
+
+    def close(self) -> None:
+        self.destination.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def _people(*names: str, variant: str | None = "a") -> dict[str, dict[str, Any]]:
+    return {name: {"variant": variant} for name in names}
+
+
+def test_what_differs_is_sent_and_the_second_time_nothing(world: World) -> None:
+    world.extract(D1, _people("u1", "u2", "u3", "u4", "u5"))
+    report = world.sync(D1)
+    assert (report.tally.accepted, report.outcome, world.keys) == (5, "complete", ["u1", "u2", "u3", "u4", "u5"])
+    assert [len(keys) for _, keys in world.provider.calls] == [3, 2]
+    again = world.sync(D1)
+    assert world.provider.calls == [] and again.outcome == "complete" and again.tally.sent == 0
+
+
+def test_segments_are_added_changed_and_removed(tmp_path: Path) -> None:
+    world = World(tmp_path, audience=SEGMENTS)
+    world.extract(D1, _people("u1", "u2", "u3"))
+    world.sync(D1)
+    world.extract(D2, {**_people("u1"), "u2": {"variant": None}, "u4": {"variant": "b"}})
+    report = world.sync(D2)
+    assert world.provider.calls == [("remove", ["u3"]), ("set", ["u2", "u4"])]
+    assert world.provider.members == {
+        (SEGMENTS, "u1"): {"variant": "a"},
+        (SEGMENTS, "u2"): {},
+        (SEGMENTS, "u4"): {"variant": "b"},
+    }
+    assert (report.tally.accepted, report.tally.removed) == (2, 1)
+
+
+def test_a_plan_list_ends_with_its_day_before_anything_is_added(world: World) -> None:
+    world.extract(D1, _people("u1", "u2"))
+    world.sync(D1)
+    world.extract(D2, _people("u2", "u3"))
+    world.sync(D2)
+    assert world.provider.calls == [("remove", ["u1", "u2"]), ("set", ["u2", "u3"])]
+
+
+def test_a_plan_list_ends_also_where_the_night_has_made_none(world: World) -> None:
+    world.extract(D1, _people("u1"))
+    world.sync(D1)
+    report = world.sync(D2)
+    assert [guard.name for guard in report.guards] == ["incomplete"]
+    assert world.keys == [] and report.tally.removed == 1
+
+
+def test_a_changed_key_is_a_removal_of_the_old_one_first(tmp_path: Path) -> None:
+    world = World(tmp_path, ByEmail, audience=SEGMENTS)
+    world.extract(D1, {"u1": {"email": "old@example.com", "variant": "a"}})
+    world.sync(D1)
+    world.extract(D2, {"u1": {"email": "new@example.com", "variant": "a"}})
+    world.sync(D2)
+    assert world.provider.calls == [("remove", ["old@example.com"]), ("set", ["new@example.com"])]
+    assert world.keys == ["new@example.com"]
+
+
+def test_an_address_that_is_none_is_refused_without_a_call(tmp_path: Path) -> None:
+    world = World(tmp_path, ByEmail)
+    world.extract(D1, {"u1": {"email": "no address", "variant": "a"}, "u2": {"email": "b@example.com"}})
+    report = world.sync(D1)
+    assert world.keys == ["b@example.com"]
+    assert report.tally.reasons == {("set", "rejected", "invalid_email"): 1} and report.outcome == "partial"
+    assert world.sync(D1).outcome == "partial" and world.provider.calls == []
+
+
+def test_refused_for_ever_waits_until_the_row_changes_and_else_is_tried_again(world: World) -> None:
+    world.extract(D1, _people("u1", "u2", "u3"))
+    refusals = {"u1": rejected("bad_id"), "u2": rejected("busy_row", is_permanent=False)}
+    world.provider.fail = lambda operation, rows: refusals
+    report = world.sync(D1)
+    assert report.tally.rejected == 2 and report.outcome == "partial" and world.keys == ["u3"]
+    assert world.sync(D1).tally.rejected == 2 and world.provider.calls == [("set", ["u2"])]
+    refusals.clear()
+    assert world.sync(D1).outcome == "partial" and world.keys == ["u2", "u3"]
+    world.extract(D1, {**_people("u1", variant="b"), **_people("u2", "u3")})
+    assert world.sync(D1).outcome == "complete" and world.keys == ["u1", "u2", "u3"]
+
+
+def test_a_lost_answer_is_settled_by_the_next_run(world: World) -> None:
+    world.extract(D1, _people("u1", "u2"))
+
+    def lose(operation: str, rows: Sequence[Row]) -> None:
+        world.provider.members[("winback", "u1")] = {"variant": "a"}
+        raise LostAnswer("answer_lost")
+
+    world.provider.fail = lose
+    assert world.sync(D1).tally.unknown == 2
+    # it has come, and is wanted no longer: it is taken out, though nobody knows that it is there
+    world.provider.fail = lambda operation, rows: None
+    world.extract(D1, _people("u2"), candidates=2)
+    assert world.sync(D1).outcome == "complete"
+    assert world.provider.calls == [("remove", ["u1"]), ("set", ["u2"])] and world.keys == ["u2"]
+
+
+def test_what_must_not_be_said_twice_is_not_repeated_when_its_answer_is_lost(world: World) -> None:
+    world.extract(D1, _people("u1", "u2"))
+    lost = [True]
+
+    def lose(operation: str, rows: Sequence[Row]) -> None:
+        if lost and any(row.once for row in rows):
+            lost.clear()
+            world.provider.once += [row.key for row in rows]
+            raise LostAnswer("answer_lost")
+
+    world.provider.fail = lose
+    assert world.sync(D1).outcome == "complete"
+    assert sorted(world.provider.once) == ["u1", "u2"] and world.keys == ["u1", "u2"]
+    world.extract(D1, _people("u1", "u2", variant="b"))
+    world.sync(D1)
+    assert sorted(world.provider.once) == ["u1", "u2"]
+
+
+def test_what_was_not_taken_may_be_said_after_all(world: World) -> None:
+    world.extract(D1, _people("u1"))
+
+    def busy(operation: str, rows: Sequence[Row]) -> None:
+        raise NotTaken("too_many_calls")
+
+    world.provider.fail = busy
+    assert world.sync(D1).tally.pending == 1
+    world.provider.fail = lambda operation, rows: None
+    world.sync(D1)
+    assert world.provider.once == ["u1"]
+
+
+def test_rows_to_blame_are_found_by_halves(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.extract(D1, _people("u1", "u2", "u3"))
+
+    def refuse(operation: str, rows: Sequence[Row]) -> None:
+        if any(row.key == "u2" for row in rows):
+            raise Refused("http_400")
+
+    world.provider.fail = refuse
+    report = world.sync(D1)
+    assert world.keys == ["u1", "u3"] and report.tally.reasons == {("set", "rejected", "http_400"): 1}
+
+
+def test_who_withdrew_after_the_plan_is_not_sent_and_is_taken_out_first(world: World) -> None:
+    world.extract(D1, _people("u1", "u2"))
+    world.veto("u2")
+    assert world.sync(D1).tally.vetoed == 1 and world.keys == ["u1"]
+    world.veto("u1", "u2")
+    report = world.remove(D1)
+    assert world.provider.calls == [("remove", ["u1"])] and report.tally.removed == 1
+    world.veto()
+    world.sync(D1)
+    assert world.keys == ["u1", "u2"]
+
+
+def test_an_erased_user_goes_whatever_the_guards_say(world: World) -> None:
+    world.extract(D1, _people("u1", "u2"))
+    world.sync(D1)
+    assert mark_erased(world.folder / "a.sqlite", ["u1"]) == 1
+    report = world.sync(D1, blocked="a check failed")
+    assert world.provider.calls == [("remove", ["u1"])] and world.keys == ["u2"]
+    assert [guard.name for guard in report.guards] == ["blocked"]
+
+
+@pytest.mark.parametrize(
+    ("after", "is_stopped"), [(100, False), (70, False), (69, True), (0, True)], ids=["same", "at", "below", "none"]
+)
+def test_an_audience_that_falls_is_not_sent(tmp_path: Path, after: int, is_stopped: bool) -> None:
+    world = World(tmp_path, audience=SEGMENTS)
+    world.extract(D1, _people("u1", "u2"), candidates=100)
+    world.sync(D1)
+    world.extract(D2, _people("u1"), candidates=after)
+    report = world.sync(D2)
+    assert [guard.name for guard in report.guards] == (["fallen"] if is_stopped else [])
+    assert world.keys == (["u1", "u2"] if is_stopped else ["u1"])
+    if is_stopped:
+        # the day after it is compared with what was last sent, not with what was stopped
+        world.extract(D3, _people("u1"), candidates=after)
+        assert world.sync(D3).guards
+        assert not world.sync(D3, allowed=frozenset({"fallen"})).guards and world.keys == ["u1"]
+
+
+def test_an_extract_that_somebody_changed_is_not_sent(world: World) -> None:
+    world.extract(D1, _people("u1"))
+    file = next((world.folder / "extracts").rglob("*.parquet"))
+    file.write_bytes(file.read_bytes() + b"\0")
+    assert [guard.name for guard in world.sync(D1).guards] == ["incomplete"] and world.keys == []
+
+
+def test_a_list_that_has_passed_is_not_sent(world: World) -> None:
+    world.extract(D1, _people("u1"))
+    assert [guard.name for guard in world.sync(D1, today=D3).guards] == ["past"]
+    assert not world.sync(D1, today=D3, allowed=frozenset({"past"})).guards and world.keys == ["u1"]
+
+
+def test_mirror_takes_over_who_is_listed_and_asks_where_that_cannot_be_read(tmp_path: Path) -> None:
+    world = World(tmp_path, WithList, starts_empty=False)
+    world.extract(D1, _people("u1"))
+    assert [guard.name for guard in world.sync(D1).guards] == ["not-empty"] and world.keys == []
+    world.provider.listed = ["stranger", "u1"]
+    world.provider.members = {("winback", "stranger"): {}, ("winback", "u1"): {}}
+    assert not world.sync(D1).guards
+    assert world.keys == ["u1"] and world.provider.members[("winback", "u1")] == {"variant": "a"}
+
+
+def test_upsert_leaves_who_is_wanted_no_longer(tmp_path: Path) -> None:
+    world = World(tmp_path, audience=SEGMENTS, mode="upsert")
+    world.extract(D1, _people("u1", "u2"))
+    world.sync(D1)
+    world.extract(D2, _people("u2"))
+    world.sync(D2)
+    assert world.keys == ["u1", "u2"]
+    world.veto("u1")
+    world.sync(D2)
+    assert world.keys == ["u2"]
+
+
+def test_another_list_is_filled_and_the_old_one_emptied(tmp_path: Path) -> None:
+    world = World(tmp_path, options={"list": "old"})
+    world.extract(D1, _people("u1"))
+    world.sync(D1)
+    moved = World(tmp_path, options={"list": "new"})
+    InMemory.provider = moved.provider = world.provider
+    from orchestration.activation.destinations import KINDS
+
+    KINDS["in_memory"] = InMemory
+    try:
+        moved.sync(D1)
+    finally:
+        del KINDS["in_memory"]
+    assert set(moved.provider.members) == {("new", "u1")}
+
+
+def test_wrong_settings_stop_the_audience_and_blame_no_row(world: World) -> None:
+    world.extract(D1, _people("u1"))
+
+    def wrong(operation: str, rows: Sequence[Row]) -> None:
+        raise WrongSettings("here refuses the key: status 401.", "Look at the key.")
+
+    world.provider.fail = wrong
+    report = world.sync(D1)
+    assert report.outcome == "failed" and report.tally.rejected == 0
+    world.provider.fail = lambda operation, rows: None
+    assert world.sync(D1).outcome == "complete" and world.keys == ["u1"]
+
+
+def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path, audience=SEGMENTS)
+    world.extract(D1, _people("u1", "u2", "u3"))
+    world.sync(D1)
+    world.extract(D2, {**_people("u1"), **_people("u2", variant="b"), **_people("u4", "u5")})
+    world.veto("u5")
+    world.provider.calls.clear()
+    with open_ledger(tmp_path / "a.sqlite") as con:
+        preview = TargetSync(con, world.config, world.target, world.situation(D2)).preview(10)
+    assert (preview.new, preview.changed, preview.removed, preview.vetoed, preview.rows) == (1, 1, 1, 1, 4)
+    assert {(operation, row.key) for operation, row in preview.examples} == {
+        ("change", "u2"),
+        ("add", "u4"),
+        ("remove", "u3"),
+    }
+    assert world.provider.calls == []
+    world.sync(D2)
+    assert world.keys == ["u1", "u2", "u4"]
