@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 import duckdb
 
 from orchestration.activation.destinations.client import LOOPBACK
-from orchestration.activation.destinations.folders import Folder, LocalFolder, make_private
 from orchestration.activation.destinations.interface import (
+    SEGMENTS,
     LostAnswer,
     NotTaken,
     Patience,
@@ -31,6 +31,7 @@ from orchestration.activation.destinations.interface import (
 )
 from orchestration.activation.destinations.options import split_url, wrong_addresses
 from orchestration.activation.files import FORMATS, file_name, write_file
+from orchestration.activation.folders.local import Folder, LocalFolder, make_private
 from orchestration.landing.quoting import identifier, literal
 
 _DEFAULT_FORMATS = ("csv", "parquet")
@@ -40,6 +41,9 @@ _OUTGOING = "outgoing"
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_.:\- ]{0,99}")
 _BIGGEST = 2**63 - 1
 _TYPES = {bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE"}
+#: Options that name the environment variable with a secret. Which are needed depends on the address.
+_SECRETS = ("key_env", "secret_env", "password_env", "private_key_env")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 #: Memory of DuckDB while it sorts; it goes on on the disk.
 _MEMORY = "256MB"
 
@@ -64,7 +68,7 @@ class Files(WholeDestination):
 
     def __init__(self, name: str, options: Mapping[str, Any], patience: Patience | None = None) -> None:
         super().__init__(file_name(name), options, patience)
-        self.addresses = frozenset(options.get("addresses", ()))
+        self.addresses = self.addresses_of(options)
         self._url = split_url(options)
         self._formats = tuple(options.get("formats", _DEFAULT_FORMATS))
         base = Path(str(options["base"]))
@@ -78,17 +82,13 @@ class Files(WholeDestination):
         problems = [*wrong_addresses(options), *_wrong_place(options)]
         formats = options.get("formats", _DEFAULT_FORMATS)
         if not isinstance(formats, list | tuple) or not formats or not set(map(str, formats)) <= set(FORMATS):
-            problems.append(Problem(("formats",), f"must be a list of {', '.join(FORMATS)}"))
+            problems.append(Problem(("options", "formats"), f"must be a list of {', '.join(FORMATS)}"))
         for audience, names in attributes.items():
-            taken = {"user_id", "email", "phone"}
+            path = ("segments", "attributes") if audience == SEGMENTS else ("plan_attributes",)
             for column in names:
                 if not _COLUMN.fullmatch(column):
-                    text = "must begin with a letter, and be letters, digits, spaces and _ . : -, 100 at most"
-                    problems.append(Problem(("audiences", audience, "attributes", column), text))
-                elif column.lower() in taken:
-                    text = "is the name of another column too, whatever its case; choose another"
-                    problems.append(Problem(("audiences", audience, "attributes", column), text))
-                taken.add(column.lower())
+                    rule = "begin with a letter, and be letters, digits, spaces and _ . : -, 100 at most"
+                    problems.append(Problem(path, f"the name of a column must {rule}: {column!r}"))
         return problems
 
     def prepare(self, target: Target) -> None:
@@ -156,7 +156,7 @@ class Files(WholeDestination):
     def _folder(self) -> Folder:
         if self._is_local:
             return LocalFolder(self._work)
-        from orchestration.activation.destinations.remote import S3Folder, SftpFolder
+        from orchestration.activation.folders.remote import S3Folder, SftpFolder
 
         if self._url.scheme == "s3":
             key, secret = self.secret("key_env"), self.secret("secret_env")
@@ -171,7 +171,7 @@ class Files(WholeDestination):
         if self._is_local:
             yield
             return
-        from orchestration.activation.destinations.remote import OF_SETTINGS, ON_THE_WAY
+        from orchestration.activation.folders.remote import OF_SETTINGS, ON_THE_WAY
 
         try:
             yield
@@ -191,29 +191,36 @@ def _wrong_place(options: Mapping[str, Any]) -> list[Problem]:
     trust = {"host_key", "known_hosts"}
     of_s3 = {"key_env", "secret_env", "endpoint_url", "region"}
     if ".." in re.split(r"[/\\]", str(options.get("url", ""))):
-        return [Problem(("url",), "must not go up with ..")]
+        return [Problem(("options", "url"), "must not go up with ..")]
     if parts.password is not None or parts.query or parts.fragment:
-        return [Problem(("url",), "must hold no password, ? or #; name an environment variable for the password")]
-    problems = []
+        return [
+            Problem(("options", "url"), "must hold no password, ? or #; name an environment variable for the password")
+        ]
+    problems = [
+        Problem(
+            ("options", option), "write the name of the environment variable (A-Z, 0-9, _), never the secret itself"
+        )
+        for option in sorted(given & {*_SECRETS})
+        if not _VARIABLE.fullmatch(str(options[option]))
+    ]
     if parts.scheme == "s3" and parts.netloc:
         foreign = login | trust
-        problems += [
-            Problem((one,), "must name the environment variable with it") for one in {"key_env", "secret_env"} - given
-        ]
+        missing = sorted({"key_env", "secret_env"} - given)
+        problems += [Problem(("options", one), "must name the environment variable with it") for one in missing]
         endpoint = split_url(options, "endpoint_url")
         if "endpoint_url" in given and endpoint.scheme != "https" and endpoint.hostname not in LOOPBACK:
-            problems.append(Problem(("endpoint_url",), "must be an https address"))
+            problems.append(Problem(("options", "endpoint_url"), "must be an https address"))
     elif parts.scheme == "sftp" and parts.hostname and parts.username:
         foreign = of_s3
         if len(login & given) != 1:
-            problems.append(Problem(("password_env",), "give it or private_key_env, and not both"))
+            problems.append(Problem(("options", "password_env"), "give it or private_key_env, and not both"))
         if len(trust & given) != 1:
-            problems.append(Problem(("host_key",), "give it or known_hosts: a server is not trusted without"))
+            problems.append(Problem(("options", "host_key"), "give it or known_hosts: a server is not trusted without"))
     elif not parts.scheme and not parts.netloc and parts.path:
         foreign = of_s3 | login | trust
     else:
-        return [Problem(("url",), "must be a folder, s3://bucket/prefix or sftp://user@host:port/path")]
-    return problems + [Problem((one,), "does not go with this url") for one in sorted(foreign & given)]
+        return [Problem(("options", "url"), "must be a folder, s3://bucket/prefix or sftp://user@host:port/path")]
+    return problems + [Problem(("options", one), "does not go with this url") for one in sorted(foreign & given)]
 
 
 def _stage(file: Path, rows: Iterator[Row], kinds: Sequence[str], names: Sequence[str]) -> tuple[int, list[str]]:

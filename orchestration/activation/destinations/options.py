@@ -16,7 +16,7 @@ def wrong_addresses(options: Mapping[str, Any]) -> list[Problem]:
     kinds = options.get("addresses", [])
     if isinstance(kinds, list) and all(kind in _KINDS for kind in kinds):
         return []
-    return [Problem(("addresses",), f"must be a list of {', '.join(_KINDS)}")]
+    return [Problem(("options", "addresses"), f"must be a list of {', '.join(_KINDS)}")]
 
 
 def split_url(options: Mapping[str, Any], option: str = "url") -> SplitResult:

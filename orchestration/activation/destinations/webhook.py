@@ -50,6 +50,8 @@ class Webhook(Destination):
         "rate": False,
     }
     secrets: ClassVar[tuple[str, ...]] = ("secret_env",)
+    #: What the receiver holds is its own: nobody can ask.
+    has_list: ClassVar[bool] = True
     limits: Limits = Limits(rows=1000, bytes=1_000_000, concurrency=1)
 
     def __init__(self, name: str, options: Mapping[str, Any], patience: Patience | None = None) -> None:
@@ -61,7 +63,7 @@ class Webhook(Destination):
                 f"Choose one of at least {_SHORTEST_SECRET} characters, such as that of `openssl rand -hex 32`.",
             )
         parts = split_url(options)
-        self.addresses = frozenset(options.get("addresses", ()))
+        self.addresses = self.addresses_of(options)
         self.limits = replace(Webhook.limits, rows=int(options.get("rows", Webhook.limits.rows)))
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._rate = limiter((1, 1 / float(options["rate"]))) if "rate" in options else None
@@ -76,14 +78,16 @@ class Webhook(Destination):
         if not parts.hostname or not (
             parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
         ):
-            problems.append(Problem(("url",), "must be an https address, such as https://crm.example.com/barometer"))
+            problems.append(
+                Problem(("options", "url"), "must be an https address, such as https://crm.example.com/barometer")
+            )
         elif parts.username or parts.password or parts.fragment:
-            problems.append(Problem(("url",), "must hold no user, password or fragment: batches are signed"))
+            problems.append(Problem(("options", "url"), "must hold no user, password or fragment: batches are signed"))
         rows, rate = options.get("rows", 1), options.get("rate", 1)
         if type(rows) is not int or not 1 <= rows <= _MOST_ROWS:
-            problems.append(Problem(("rows",), f"must be a whole number of rows a batch, 1 to {_MOST_ROWS}"))
+            problems.append(Problem(("options", "rows"), f"must be a whole number of rows a batch, 1 to {_MOST_ROWS}"))
         if type(rate) not in (int, float) or not 0.01 <= rate <= 1000:
-            problems.append(Problem(("rate",), "must be a number of batches a second, 0.01 to 1000"))
+            problems.append(Problem(("options", "rate"), "must be a number of batches a second, 0.01 to 1000"))
         return problems
 
     def refuse(self, target: Target, row: Row) -> str | None:

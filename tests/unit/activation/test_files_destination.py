@@ -390,12 +390,19 @@ SFTP_RIGHT = {"url": "sftp://me@host/in", "password_env": "P", "host_key": "ssh-
     ],
 )
 def test_wrong_options_are_found_without_a_call(options, paths):
-    assert [problem.path for problem in Files.check(options, {})] == [(path,) for path in paths]
+    assert [problem.path for problem in Files.check(options, {})] == [("options", path) for path in paths]
 
 
-def test_columns_that_would_be_formulas_or_one_column_twice_are_found():
-    wrong = Files.check({"url": "out"}, {"segments": ["rfm", "=rfm", "RFM", "user_id", "e\nmail", "last visit"]})
-    assert [problem.path[-1] for problem in wrong] == ["=rfm", "RFM", "user_id", "e\nmail"]
+def test_a_secret_in_place_of_its_variable_is_found_and_not_repeated():
+    (problem,) = Files.check({**S3_RIGHT, "secret_env": S3.secret}, {})
+    assert problem.path == ("options", "secret_env")
+    assert S3.secret not in problem.text
+
+
+def test_columns_that_would_be_formulas_are_found():
+    wrong = Files.check({"url": "out"}, {"segments": ["rfm", "=rfm", "last visit"], "hot": ["a_b", "e\nmail"]})
+    assert [problem.path for problem in wrong] == [("segments", "attributes"), ("plan_attributes",)]
+    assert "'=rfm'" in wrong[0].text
 
 
 def test_names_that_lead_elsewhere_are_refused(tmp_path):

@@ -289,7 +289,7 @@ def test_a_secret_that_is_missing_or_short_is_named_by_its_variable(secret, monk
 def test_wrong_options_are_found_without_a_call(options, path):
     right = {"url": "https://crm.example.com/x?list=1", "secret_env": "WEBHOOK_SECRET", "addresses": ["email"]}
     assert Webhook.check(right, {}) == []
-    assert [problem.path for problem in Webhook.check({**right, **options}, {})] == [(path,)]
+    assert [problem.path for problem in Webhook.check({**right, **options}, {})] == [("options", path)]
 
 
 def test_the_query_of_the_address_stays():

@@ -17,8 +17,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sshfs import SSHFileSystem
 
 from orchestration.activation.destinations.client import LOOPBACK
-from orchestration.activation.destinations.folders import Folder
 from orchestration.activation.destinations.interface import Patience, WrongSettings
+from orchestration.activation.folders.local import Folder
 
 #: At DEBUG they print requests with their bodies, and those hold addresses.
 for _name in ("asyncssh", "botocore", "aiobotocore", "boto3", "s3fs", "fsspec", "fsspec.s3", "sshfs", "urllib3"):

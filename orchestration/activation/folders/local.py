@@ -1,4 +1,4 @@
-"""Folders in which a file is complete or not there at all."""
+"""What a folder is, and one of this machine."""
 
 from __future__ import annotations
 
