@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 import duckdb
 
@@ -190,16 +191,12 @@ def _wrong_place(options: Mapping[str, Any]) -> list[Problem]:
     login = {"password_env", "private_key_env"}
     trust = {"host_key", "known_hosts"}
     of_s3 = {"key_env", "secret_env", "endpoint_url", "region"}
-    if ".." in re.split(r"[/\\]", str(options.get("url", ""))):
+    if ".." in re.split(r"[/\\]", unquote(str(options.get("url", "")))):
         return [Problem(("options", "url"), "must not go up with ..")]
     if parts.password is not None or parts.query or parts.fragment:
-        return [
-            Problem(("options", "url"), "must hold no password, ? or #; name an environment variable for the password")
-        ]
+        return [Problem(("options", "url"), "must hold no ?, # or password; name an environment variable for that")]
     problems = [
-        Problem(
-            ("options", option), "write the name of the environment variable (A-Z, 0-9, _), never the secret itself"
-        )
+        Problem(("options", option), "write the name of an environment variable (A-Z, 0-9, _), never the secret itself")
         for option in sorted(given & {*_SECRETS})
         if not _VARIABLE.fullmatch(str(options[option]))
     ]

@@ -18,6 +18,7 @@ from sshfs import SSHFileSystem
 
 from orchestration.activation.destinations.client import LOOPBACK
 from orchestration.activation.destinations.interface import Patience, WrongSettings
+from orchestration.activation.destinations.options import split_url
 from orchestration.activation.folders.local import Folder
 
 #: At DEBUG they print requests with their bodies, and those hold addresses.
@@ -48,13 +49,12 @@ class S3Folder(Folder):
     ) -> None:
         self._bucket = url.netloc
         self._prefix = "/".join(part for part in (url.path.strip("/"), name) if part)
-        endpoint = given.get("endpoint_url")
-        is_here = endpoint is not None and any(f"//{host}" in endpoint for host in LOOPBACK)
+        is_here = split_url(given, "endpoint_url").hostname in LOOPBACK
         self._fs = fsspec.filesystem(
             "s3",
             key=key,
             secret=secret,
-            endpoint_url=endpoint,
+            endpoint_url=given.get("endpoint_url"),
             client_kwargs={"region_name": given["region"]} if "region" in given else {},
             config_kwargs={
                 "connect_timeout": patience.timeout,

@@ -158,6 +158,7 @@ def test_an_sftp_server_gets_the_files_of_a_folder(tmp_path, sftp, login, monkey
         there.put(PLAN, iter(members), NAMES)
         destination(tmp_path).put(PLAN, iter(members), NAMES)
         assert files_in(sftp.root / "in" / "drop") == files_in(tmp_path / "out" / "drop")
+    assert Sftp.password not in repr(vars(there))
     there.clear(PLAN, NAMES)
     assert (sftp.root / "in/drop/hot_lead_offer.jsonl").read_bytes() == b""
     assert files_in(tmp_path / "outgoing") == {}
@@ -385,6 +386,7 @@ SFTP_RIGHT = {"url": "sftp://me@host/in", "password_env": "P", "host_key": "ssh-
         ({**SFTP_RIGHT, "url": "sftp://me:word@host/in"}, ["url"]),
         ({**SFTP_RIGHT, "url": "sftp://host/in"}, ["url"]),
         ({**SFTP_RIGHT, "url": "sftp://me@host/../in"}, ["url"]),
+        ({**SFTP_RIGHT, "url": "sftp://me@host/%2e%2e/in"}, ["url"]),
         ({**SFTP_RIGHT, "private_key_env": "K"}, ["password_env"]),
         ({"url": "sftp://me@host/in", "password_env": "P"}, ["host_key"]),
     ],
