@@ -95,13 +95,13 @@ def _sync_of(
                 )
             return
         situation = situation_of(warehouse, destinations, config.allow)
-        for report in sync_destination(warehouse.settings, destination, situation, sorted(wanted)):
-            log.info("%s", in_words(report))
+        for report in sync_destination(warehouse.settings, destination, situation, sorted(wanted), _say):
             yield dg.MaterializeResult(
                 asset_key=key_of(destination.name, report.audience),
                 metadata=metadata_of(report),
                 check_results=[
                     dg.AssetCheckResult(
+                        asset_key=key_of(destination.name, report.audience),
                         check_name=check_of(destination.name, report.audience),
                         passed=report.is_complete,
                         severity=dg.AssetCheckSeverity.WARN,
@@ -133,7 +133,7 @@ def _removals_of(destinations: Sequence[DestinationConfig], dates: dg.Partitions
         situation = situation_of(warehouse, destinations, [])
         reports = remove_what_must_go(warehouse.settings, destinations, situation)
         for report in reports:
-            log.info("%s", in_words(report))
+            _say(report)
         yield dg.MaterializeResult(
             metadata={
                 "rows_removed": sum(report.tally.removed for report in reports),
@@ -168,6 +168,10 @@ def _records_of(dates: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(metadata={"rows": rows})
 
     return records
+
+
+def _say(report: Report) -> None:
+    log.info("%s", in_words(report))
 
 
 def in_words(report: Report) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
 from typing import TYPE_CHECKING
 
@@ -61,20 +61,35 @@ def look(settings: Settings, build: Build, destinations: Sequence[DestinationCon
 
 
 def sync_destination(
-    settings: Settings, config: DestinationConfig, situation: Situation, audiences: Sequence[str]
-) -> Iterator[Report]:
-    """Sync some audiences of a destination, one sync of it at a time; yield what came of each."""
+    settings: Settings,
+    config: DestinationConfig,
+    situation: Situation,
+    audiences: Sequence[str],
+    say: Callable[[Report], None],
+) -> list[Report]:
+    """Sync some audiences of a destination, one sync of it at a time; return, and say at once, what came of each.
+
+    One object of the destination serves all of them: the provider counts what comes from all together.
+    """
+    reports: list[Report] = []
+
+    def ended(report: Report) -> None:
+        say(report)
+        reports.append(report)
+
     with _alone(settings, config.name), open_ledger(settings.activation_file) as con:
         try:
             destination = build(config, situation)
         except BarometerError as error:
-            yield from (_failed(config.name, audience, error) for audience in audiences)
-            return
+            for audience in audiences:
+                ended(_failed(config.name, audience, error))
+            return reports
         with closing(destination):
             for audience in audiences:
                 target = config.target(audience)
                 assert target is not None
-                yield TargetSync(con, config, target, situation).run(destination)
+                ended(TargetSync(con, config, target, situation).run(destination))
+    return reports
 
 
 def remove_what_must_go(
