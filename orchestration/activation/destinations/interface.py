@@ -162,7 +162,8 @@ class Destination(ABC):
     audience_options: ClassVar[Mapping[str, bool]] = {}
     #: Options whose value is the name of the environment variable with a secret; all must be given.
     secrets: ClassVar[tuple[str, ...]] = ()
-    limits: ClassVar[Limits] = Limits()
+    #: Of every object, or of one whose options say so.
+    limits: Limits = Limits()
     #: Whether it gets the whole list each time something in it differs, in place of what differs (a file).
     is_whole: ClassVar[bool] = False
 
