@@ -32,7 +32,8 @@ class Row:
     ``addresses`` are those the destination's class names, by kind, normalised; one that nobody may use is missing.
     ``attributes`` are by their names at the provider; None unsets. In a removal every attribute is None.
     ``changed`` are the names of attributes that differ from what the provider has accepted; None: all may.
-    ``once`` is the token of what must not be said twice (an event), where it has not been tried yet; else None.
+    ``once`` is the token of what must not be said twice (an event), where it has not been tried yet; else None. It has
+    certainly not been said for a row that comes back pending or rejected; for one that is unknown it may have been.
     """
 
     key: str
