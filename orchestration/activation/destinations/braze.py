@@ -37,7 +37,9 @@ _PERMANENT = (
     ("disallowed", "user_disallowed"),
     ("required", "field_missing"),
     ("too long", "value_too_long"),
-    ("valid", "value_invalid"),
+    ("invalid", "value_invalid"),
+    ("not valid", "value_invalid"),
+    ("not a valid", "value_invalid"),
     ("must be", "value_invalid"),
 )
 #: Fields of a profile that are Braze's own, consent among them: no attribute of ours has such a name.

@@ -123,6 +123,22 @@ def test_lost_answers_are_never_taken_for_done(onesignal: OneSignalStandIn, monk
     assert onesignal.state(SEGMENTS, ["a"]) == {f"u{number}": {"a": number} for number in range(5)}
 
 
+def test_nothing_that_is_logged_names_a_user_or_the_key(
+    onesignal: OneSignalStandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    to = made(OneSignal, onesignal, monkeypatch)
+    onesignal.faults = Faults(seed=1, share=0.7, row_share=0.2)
+    with caplog.at_level("DEBUG"):
+        for _ in range(10):
+            to.set(SEGMENTS, [row("somebody", a="a-value")])
+    logged = caplog.text + "".join(capsys.readouterr())
+    assert "retry" in logged, "tries are logged"
+    assert not [word for word in ("somebody", "a-value", KEY) if word in logged]
+
+
 def test_retry_after_is_obeyed(onesignal: OneSignalStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     to = made(OneSignal, onesignal, monkeypatch)
     onesignal.faults = Faults(pause=0.15)
