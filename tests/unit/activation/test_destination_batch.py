@@ -20,7 +20,7 @@ from orchestration.activation.destinations.interface import (
 )
 from tests.standins.batch import KEY, PROJECT, BatchStandIn
 from tests.standins.contracts import against, all_against, need
-from tests.standins.server import Faults
+from tests.standins.server import Answer, Faults, Request
 from tests.standins.trial import (
     PATIENCE,
     PLAN,
@@ -117,6 +117,38 @@ def test_an_audience_counts_only_when_it_is_indexed(monkeypatch: pytest.MonkeyPa
         with pytest.raises(LostAnswer):
             hasty.remove(PLAN, [gone(row("u1", headroom=1))])
     assert batch.problems == []
+
+
+def test_a_change_that_nobody_saw_applied_is_not_done(batch: BatchStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    to = made(Batch, batch, monkeypatch)
+    to.prepare(PLAN)
+    is_view = lambda: batch.requests[-1].path == "/audiences/view"  # noqa: E731
+    batch.faults.next = lambda: "busy" if is_view() else None  # type: ignore[method-assign]
+    assert statuses(to.set(PLAN, [row("u1", headroom=1)])) == {"u1": UNKNOWN}
+    with pytest.raises(LostAnswer):
+        to.remove(PLAN, [gone(row("u1", headroom=1))])
+    batch.faults = Faults()
+    take = batch.answer
+    replaced = Answer(200, {"name": "vip", "indexing_state": "REPLACED"})
+    monkeypatch.setattr(batch, "answer", lambda request: replaced if is_view() else take(request))
+    outcome = to.set(PLAN, [row("u1", headroom=1)])["u1"]
+    assert (outcome.status, outcome.code) == (UNKNOWN, "audience_replaced")
+
+
+def test_an_audience_that_was_made_meanwhile_is_taken(batch: BatchStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    take = batch.answer
+    batch.audiences["vip"] = set()
+
+    def answer(request: Request) -> Answer:
+        return Answer(404, {}) if len(batch.requests) == 1 else take(request)
+
+    monkeypatch.setattr(batch, "answer", answer)
+    to = made(Batch, batch, monkeypatch)
+    to.prepare(PLAN)
+    assert [call.path[11:] for call in batch.requests] == ["view", "create", "view"]
+    monkeypatch.setattr(batch, "answer", lambda request: Answer(400, {"error_code": "TOO_MANY_AUDIENCES"}))
+    with pytest.raises(WrongSettings, match="refuses to create"):
+        to.prepare(PLAN)
 
 
 def test_whether_an_audience_is_empty_can_be_told(batch: BatchStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
