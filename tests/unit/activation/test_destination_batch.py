@@ -288,7 +288,9 @@ def test_the_stand_in_names_calls_that_no_sync_makes(path: str, body: object) ->
 def test_rates_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     hurry(Batch, monkeypatch, 20)
+    monkeypatch.setattr(Batch, "rates", {**Batch.rates, "update": ((900, 0.35),)})
     with BatchStandIn(speed=25) as batch:
+        batch.windows = {**batch.windows, "update": ((1000, 0.3),)}
         to = made(Batch, batch, monkeypatch)
         to.prepare(PLAN)
         for start in range(0, 1800, 600):
