@@ -202,6 +202,8 @@ def _read_one(name: str, given: object, known: Known) -> tuple[DestinationConfig
         wrong.append((("mode",), f"{read.type} always holds the list as it is: mirror"))
     wrong += _options(read.options, kind.options, kind.secrets, ("options",))
     targets = [*_plan_targets(read, kind, known, wrong), *_segment_target(read, kind, known, wrong)]
+    if kind.has_profiles:
+        wrong += _shared(targets)
     if not targets and not wrong:
         wrong.append(((), "it has neither audiences nor segments"))
     if not wrong:
@@ -255,6 +257,19 @@ def _segment_target(read: _Destination, kind: type[Destination], known: Known, w
     wrong += _names(attributes, path)
     wrong += _options(read.segments.options, kind.audience_options, (), ("segments", "options"))
     return [TargetConfig(SEGMENTS, attributes, read.segments.options)]
+
+
+def _shared(targets: Sequence[TargetConfig]) -> _Wrong:
+    """Return the names that two audiences use: leaving one would unset what the other has set."""
+    users: dict[str, str] = {}
+    wrong: _Wrong = []
+    for target in targets:
+        for name in target.names:
+            other = users.setdefault(name.lower(), target.audience)
+            if other != target.audience:
+                place = ("segments", "attributes") if target.audience == SEGMENTS else ("plan_attributes",)
+                wrong.append((place, f"{other} and {target.audience} both set {name!r}; put {{audience}} in the name"))
+    return wrong
 
 
 def _names(attributes: Sequence[tuple[str, str]], path: tuple[str, ...]) -> _Wrong:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -12,7 +13,7 @@ from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest
 
 from orchestration.settings import ROOT
-from tests.standins.server import Request
+from tests.standins.server import Request, StandIn
 
 CONTRACTS = ROOT.parent / "shared" / "contracts"
 
@@ -34,12 +35,13 @@ def contract(file: Path) -> OpenAPI:
 
 def against(file: Path, request: Request, server: str) -> str | None:
     """Return what the contract has against a request, None where it fits. ``server``: the provider's real address."""
+    parts = urlsplit(server)
     try:
         contract(file).validate_request(
             MockRequest(
-                host_url=server,
+                host_url=f"{parts.scheme}://{parts.netloc}",
                 method=request.method.lower(),
-                path=request.path,
+                path=parts.path.rstrip("/") + request.path,
                 args=dict(request.query),
                 headers=dict(request.headers),
                 data=request.body or None,
@@ -52,3 +54,10 @@ def against(file: Path, request: Request, server: str) -> str | None:
             causes.append(str(getattr(error.__cause__, "schema_errors", error.__cause__))[:600])
         return ": ".join(causes)
     return None
+
+
+def all_against(stand_in: StandIn) -> list[str]:
+    """Return what the provider's contract has against the calls that a stand-in has taken."""
+    file = need(stand_in.contract)
+    calls = [call for request in stand_in.requests if (call := stand_in.in_contract(request)) is not None]
+    return [text for call in calls if (text := against(file, call, stand_in.server)) is not None]

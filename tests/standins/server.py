@@ -95,6 +95,9 @@ class StandIn:
     #: What destinations.yml calls the kind, and the environment variables with its secrets.
     type: str = ""
     environment: Mapping[str, str] = {}
+    #: The file of the provider's contract, and the address that it names.
+    contract: str = ""
+    server: str = ""
 
     def __init__(self, faults: Faults | None = None) -> None:
         self.faults = faults or Faults()
@@ -128,6 +131,10 @@ class StandIn:
     def busy(self, pause: float) -> Answer:
         """Return the provider's own sign of later."""
         return Answer(429, {"message": "too many"}, {"Retry-After": f"{pause:.2f}"})
+
+    def in_contract(self, request: Request) -> Request | None:
+        """Return a call as the contract has it, where that is known to be wrong; None where it lacks the call."""
+        return request
 
     # what all have
 
@@ -200,6 +207,8 @@ class StandIn:
 def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # an answer goes in one piece and at once: else every call waits 40 ms for the system
+        wbufsize, disable_nagle_algorithm = -1, True
 
         def _take(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))

@@ -29,6 +29,8 @@ from orchestration.activation.destinations.interface import (
 #: It prints the whole address of every call, which may hold the key of a person.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 logging.getLogger("httpcore").setLevel(logging.WARNING)
+#: It would print a line for each further try; what came of a call is in the report of the sync.
+stamina.instrumentation.set_on_retry_hooks([])
 
 #: Hosts that may be called without TLS: nothing leaves the machine.
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -51,6 +53,17 @@ def retry_after(answer: httpx.Response) -> float | None:
         return _seconds_until(parsedate_to_datetime(text).astimezone(UTC).timestamp())
     except (TypeError, ValueError):
         return None
+
+
+def said(answer: httpx.Response) -> dict[str, Any]:
+    """Return the JSON object of an answer; raise LostAnswer where it holds none, as then nobody knows what was done."""
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise LostAnswer("unreadable_answer")
+    return body
 
 
 def reset_at(header: str) -> Wait:
@@ -113,7 +126,8 @@ class Client:
             headers=dict(headers),
             timeout=patience.timeout,
             follow_redirects=False,
-            verify=_certificates(),
+            # reading the certificates takes a tenth of a second, and plain http has none
+            verify=_certificates() if parts.scheme == "https" else False,
             trust_env=parts.hostname not in LOOPBACK,
         )
 

@@ -32,7 +32,8 @@ class Row:
     ``addresses`` are those the destination's class names, by kind, normalised; one that nobody may use is missing.
     ``attributes`` are by their names at the provider; None unsets. In a removal every attribute is None.
     ``changed`` are the names of attributes that differ from what the provider has accepted; None: all may.
-    ``once`` is the token of what must not be said twice (an event), where it has not been tried yet; else None.
+    ``once`` is the token of what must not be said twice (an event), where it has not been tried yet; else None. It has
+    certainly not been said for a row that comes back pending or rejected; for one that is unknown it may have been.
     """
 
     key: str
@@ -68,8 +69,8 @@ class Outcome:
     code: str = ""
     #: Whether the provider will refuse the same row for ever, so that it waits until it changes.
     is_permanent: bool = False
-    #: Of a refusal: whether what must not be said twice (`Row.once`) was certainly not said.
-    is_once_open: bool = False
+    #: Of what is pending: whether the provider has certainly taken nothing of it, also no part.
+    is_untouched: bool = False
 
 
 TAKEN = Outcome(ACCEPTED)
@@ -168,6 +169,8 @@ class Destination(ABC):
     limits: Limits = Limits()
     #: Whether it gets the whole list each time something in it differs: then it is a `WholeDestination`.
     is_whole: ClassVar[bool] = False
+    #: Whether all audiences set attributes of one profile, so that no two may use the same name.
+    has_profiles: ClassVar[bool] = True
     #: Whether `Row.changed` makes a difference: the provider bills by attribute, say.
     uses_changes: ClassVar[bool] = False
     #: Whether membership is a list at the provider, which may hold others before the first sync. Else it is attributes
@@ -240,6 +243,7 @@ class WholeDestination(Destination):
     """A destination that holds lists and knows no changes to them, such as a file."""
 
     is_whole: ClassVar[bool] = True
+    has_profiles: ClassVar[bool] = False
 
     @abstractmethod
     def put(self, target: Target, rows: Iterator[Row], names: Sequence[str]) -> int:

@@ -50,6 +50,7 @@ class Webhook(Destination):
         "rate": False,
     }
     secrets: ClassVar[tuple[str, ...]] = ("secret_env",)
+    has_profiles: ClassVar[bool] = False
     #: What the receiver holds is its own: nobody can ask.
     has_list: ClassVar[bool] = True
     limits: Limits = Limits(rows=1000, bytes=1_000_000, concurrency=1)

@@ -93,7 +93,7 @@ def deliver(destination: Destination, target: Target, operation: str, rows: Sequ
     try:
         found = call(target, rows)
     except NotTaken as error:
-        return {row.key: Outcome(PENDING, error.code) for row in rows}
+        return {row.key: Outcome(PENDING, error.code, is_untouched=True) for row in rows}
     except LostAnswer as error:
         return {row.key: Outcome(UNKNOWN, error.code) for row in rows}
     except Refused as error:
@@ -179,7 +179,8 @@ class Courier:
             outcome = outcomes[parcel.row.key]
             if outcome.status == UNKNOWN and parcel.row.once is not None:
                 # membership and attributes are simply set again, what must not be said twice is left out
-                once_more.append(_without_once(parcel))
+                once_more.append(_without_once(parcel, outcome.code))
+                self._tally.reasons[("once", outcome.status, outcome.code)] += 1
                 continue
             self._tally.add(operation, outcome)
         is_in_vain = all(outcome.status in (PENDING, UNKNOWN) for outcome in outcomes.values())
@@ -195,12 +196,12 @@ class Unreachable(Exception):
     """The provider takes no more for now; the rest waits for the next run."""
 
 
-def _without_once(parcel: Parcel) -> Parcel:
+def _without_once(parcel: Parcel, code: str) -> Parcel:
     row, sending = parcel.row, parcel.sending
     return Parcel(
         Row(row.key, row.user_id, row.addresses, row.attributes, None, None),
         # said or not, it has been tried; and the provider may hold the row
-        Sending(row.key, sending.user_id, sending.channel, sending.hash, sending.parts, None, None, 1),
+        Sending(row.key, sending.user_id, sending.channel, sending.hash, sending.parts, None, None, 1, code),
     )
 
 

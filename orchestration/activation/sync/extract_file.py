@@ -20,20 +20,23 @@ _ADDRESSES = ("email", "phone")
 
 
 class ExtractFile:
-    """The Parquet file of a target; ``names`` are all attributes that its provider was ever told.
+    """The Parquet file of a target, one at a time on a connection in memory.
 
-    Names that the file has no longer are told to be unset. A row is read together with its hash, so that what is sent
-    and what is remembered of it agree, also where a run puts another file in this place meanwhile.
+    ``names`` are all attributes that its provider was ever told; those that the file has no longer are to be unset. A
+    row is read together with its hash, so that what is sent and what is remembered of it agree, also where a run puts
+    another file in this place meanwhile.
     """
 
-    def __init__(self, file: Path, names: Sequence[str], plan_date: str | None) -> None:
-        self._con = duckdb.connect()
-        self._con.execute(f"create view extract as from read_parquet({literal(str(file))}, hive_partitioning = false)")
+    def __init__(self, con: duckdb.DuckDBPyConnection, file: Path, names: Sequence[str], plan_date: str | None) -> None:
+        self._con = con
+        self._con.execute(
+            f"create or replace view extract as from read_parquet({literal(str(file))}, hive_partitioning = false)"
+        )
         columns = [name for name, *_ in self._con.execute("describe extract").fetchall()]
         self._addresses = [kind for kind in _ADDRESSES if kind in columns]
         self._here = [name for name in columns if name not in FIXED]
         self._retired = [name for name in names if name not in self._here]
-        self._con.execute("create table to_send(key varchar)")
+        self._con.execute("create or replace table to_send(key varchar)")
         # whatever changes what is said of a row changes its hash
         said = json.dumps([plan_date, sorted([*self._here, *self._retired])])
         salt = hashlib.md5(said.encode(), usedforsecurity=False).hexdigest()
@@ -80,10 +83,6 @@ class ExtractFile:
                 attributes: dict[str, Value] = dict(zip(self._here, values[count:], strict=True))
                 attributes.update(dict.fromkeys(self._retired))
                 yield Row(key, user_id, addresses, attributes), hash_, channel
-
-    def close(self) -> None:
-        """Close the file."""
-        self._con.close()
 
 
 def normalised(row: Row, key_kind: str) -> Row | str:

@@ -72,6 +72,7 @@ class Sending:
     """A row about to be sent: what the ledger keeps of it.
 
     ``held_before``: `Entry.may_hold` until now; of a removal: whether the provider has ever accepted the row.
+    ``note`` is a code that stays with the row where it is accepted: what was to be said once may be lost.
     """
 
     key: str
@@ -82,6 +83,7 @@ class Sending:
     once: str | None = None
     once_before: str | None = None
     held_before: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,19 +295,19 @@ class Ledger:
             if operation == REMOVE and (outcome.status == ACCEPTED or is_stranger):
                 gone.append(where)
             elif outcome.status == ACCEPTED:
-                accepted.append((at, *where))
+                accepted.append((row.note, at, *where))
             else:
                 # nothing was taken: the provider holds what it held before
-                holds = row.held_before if outcome.status == PENDING and operation == SET else 1
+                holds = row.held_before if outcome.is_untouched and operation == SET else 1
                 others.append((outcome.status, outcome.code, int(outcome.is_permanent), holds, at, *where))
-                if row.once is not None and (outcome.status == PENDING or outcome.is_once_open):
+                if row.once is not None and outcome.status in (PENDING, REJECTED):
                     open_again.append((row.once_before, *where))
         of_row = "where destination = ? and audience = ? and key = ?"
         with self._con:
             self._con.executemany(f"delete from sync_ledger {of_row}", gone)
             self._con.executemany(
                 f"update sync_ledger set status = '{ACCEPTED}', is_sent = 0, accepted_hash = sent_hash, "
-                f"accepted_parts = sent_parts, code = '', at = ? {of_row}",
+                f"accepted_parts = sent_parts, code = ?, at = ? {of_row}",
                 accepted,
             )
             self._con.executemany(

@@ -77,7 +77,11 @@ def sync_destination(
         say(report)
         reports.append(report)
 
-    with _alone(settings, config.name), open_ledger(settings.activation_file) as con:
+    with (
+        _alone(settings, config.name),
+        open_ledger(settings.activation_file) as con,
+        duckdb.connect() as reader,
+    ):
         try:
             destination = build(config, situation)
         except BarometerError as error:
@@ -88,7 +92,7 @@ def sync_destination(
             for audience in audiences:
                 target = config.target(audience)
                 assert target is not None
-                ended(TargetSync(con, config, target, situation).run(destination))
+                ended(TargetSync(con, reader, config, target, situation).run(destination))
     return reports
 
 
@@ -107,7 +111,11 @@ def remove_what_must_go(
         )
     configs = {config.name: config for config in destinations}
     for name in sorted(known):
-        with _alone(settings, name), open_ledger(settings.activation_file) as con:
+        with (
+            _alone(settings, name),
+            open_ledger(settings.activation_file) as con,
+            duckdb.connect() as reader,
+        ):
             ledger = Ledger(con, name)
             for stored in ledger.targets():
                 config = configs.get(name)
@@ -118,7 +126,8 @@ def remove_what_must_go(
                     done.add((name, stored.audience))
                     try:
                         with closing(build(config, situation)) as destination:
-                            reports.append(TargetSync(con, config, target, situation).remove_what_must_go(destination))
+                            sync = TargetSync(con, reader, config, target, situation)
+                            reports.append(sync.remove_what_must_go(destination))
                     except BarometerError as error:
                         reports.append(_failed(name, stored.audience, error))
     return [report for report in reports if report.tally.sent or report.tally.stopped]

@@ -12,6 +12,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from orchestration import clock
 from orchestration.activation.configuration import DestinationConfig, TargetConfig
 from orchestration.activation.destinations import KINDS
@@ -22,6 +24,7 @@ from orchestration.activation.destinations.interface import (
     NotTaken,
     Outcome,
     Patience,
+    Refused,
     Row,
     Target,
     Value,
@@ -119,11 +122,20 @@ def fingerprint_of(config: DestinationConfig, target: TargetConfig) -> str:
 
 
 class TargetSync:
-    """The sync of one audience at one destination. ``con`` is the open file of the ledger."""
+    """The sync of one audience at one destination.
+
+    ``con`` is the open file of the ledger, ``reader`` a DuckDB connection in memory that reads extracts.
+    """
 
     def __init__(
-        self, con: sqlite3.Connection, config: DestinationConfig, target: TargetConfig, situation: Situation
+        self,
+        con: sqlite3.Connection,
+        reader: duckdb.DuckDBPyConnection,
+        config: DestinationConfig,
+        target: TargetConfig,
+        situation: Situation,
     ) -> None:
+        self._reader = reader
         self._config, self._target_config, self._situation = config, target, situation
         self._ledger = Ledger(con, config.name)
         self._fingerprint = fingerprint_of(config, target)
@@ -151,7 +163,7 @@ class TargetSync:
             else:
                 self._remove(courier, self._must_go())
                 self._send_difference(destination, courier)
-        except (BarometerError, NotTaken, LostAnswer) as error:
+        except (BarometerError, NotTaken, LostAnswer, Refused) as error:
             self.report.tally.stopped = self.report.tally.stopped or error
         self.report.seconds = round(time.perf_counter() - started, 3)
         self._ledger.keep_run(run_of(self.report, self._situation, at))
@@ -167,7 +179,7 @@ class TargetSync:
             else:
                 courier = Courier(destination, self._target, self._fingerprint, self._ledger, self.report.tally)
                 self._remove(courier, self._must_go())
-        except (BarometerError, NotTaken, LostAnswer) as error:
+        except (BarometerError, NotTaken, LostAnswer, Refused) as error:
             self.report.tally.stopped = self.report.tally.stopped or error
         self.report.seconds = round(time.perf_counter() - started, 3)
         if self.report.tally.sent or self.report.tally.stopped:
@@ -202,7 +214,6 @@ class TargetSync:
                         with_entry[wanted.key] = "add" if is_new else "change"
             file.note(with_entry)
             shown = [(with_entry[row.key], row) for row, _, _ in file.noted()] + shown
-            file.close()
         shown = [*((REMOVE, Row(key, key)) for key in sorted(must_go)[:examples]), *shown][:examples]
         return Preview(
             self._config.name,
@@ -244,7 +255,7 @@ class TargetSync:
         if state is None:
             return None
         self.report.candidates, self.report.shared_key = state.candidates, state.shared_key
-        return ExtractFile(state.file, self._names, self._plan_date)
+        return ExtractFile(self._reader, state.file, self._names, self._plan_date)
 
     def _guards_of(self, destination: Destination | None) -> list[Guard]:
         """Return what stops additions and ordinary removals. Without a destination the provider is not asked."""
@@ -279,27 +290,24 @@ class TargetSync:
         file = None if self.report.guards else self._extract()
         if file is None:
             return
-        try:
-            is_prepared = False
+        is_prepared = False
 
-            def ready() -> bool:
-                """Ask and prepare the provider before the first call, and not on a day without one."""
-                nonlocal is_prepared
-                if not is_prepared:
-                    is_prepared = True
-                    destination.prepare(self._target)
-                    self.report.guards = self._guards_of(destination)
-                    if not self.report.guards:
-                        self._keep_target()
-                return not self.report.guards
+        def ready() -> bool:
+            """Ask and prepare the provider before the first call, and not on a day without one."""
+            nonlocal is_prepared
+            if not is_prepared:
+                is_prepared = True
+                destination.prepare(self._target)
+                self.report.guards = self._guards_of(destination)
+                if not self.report.guards:
+                    self._keep_target()
+            return not self.report.guards
 
-            if self._own is None and not ready():
-                return
-            self._remove(courier, self._not_wanted(file))
-            if self._has_noted and ready():
-                courier.send(SET, self._to_set(file, destination))
-        finally:
-            file.close()
+        if self._own is None and not ready():
+            return
+        self._remove(courier, self._not_wanted(file))
+        if self._has_noted and ready():
+            courier.send(SET, self._to_set(file, destination))
 
     def _keep_target(self) -> None:
         config, target = self._config, self._target_config
@@ -399,28 +407,25 @@ class TargetSync:
         if file is None:
             self._rewrite_without(destination)
             return
-        try:
-            vetoes = self._ledger.vetoed(audience)
-            differs = self._own is None
-            before = self._own
-            rows = added = removed = 0
-            for wanted, entry in merged(file.wanted(), self._ledger.entries(audience)):
-                rows += wanted is not None
-                is_wanted = wanted is not None and wanted.user_id not in vetoes
-                self.report.tally.vetoed += wanted is not None and not is_wanted
-                if wanted is not None and is_wanted:
-                    added += entry is None or not is_said(entry, wanted.hash)
-                elif entry is not None:
-                    removed += 1
-            self.report.rows = rows
-            if not (differs or added or removed or set(self._names) != set(before.names if before else ())):
-                return
-            self._keep_target()
-            self._deliver(destination, (each for each in file.rows() if each[0].user_id not in vetoes))
-            self.report.tally.sent = added + removed
-            self.report.tally.accepted, self.report.tally.removed = added, removed
-        finally:
-            file.close()
+        vetoes = self._ledger.vetoed(audience)
+        differs = self._own is None
+        before = self._own
+        rows = added = removed = 0
+        for wanted, entry in merged(file.wanted(), self._ledger.entries(audience)):
+            rows += wanted is not None
+            is_wanted = wanted is not None and wanted.user_id not in vetoes
+            self.report.tally.vetoed += wanted is not None and not is_wanted
+            if wanted is not None and is_wanted:
+                added += entry is None or not is_said(entry, wanted.hash)
+            elif entry is not None:
+                removed += 1
+        self.report.rows = rows
+        if not (differs or added or removed or set(self._names) != set(before.names if before else ())):
+            return
+        self._keep_target()
+        self._deliver(destination, (each for each in file.rows() if each[0].user_id not in vetoes))
+        self.report.tally.sent = added + removed
+        self.report.tally.accepted, self.report.tally.removed = added, removed
 
     def _rewrite_without(self, destination: WholeDestination) -> None:
         """Deliver what was delivered before without whoever must go; without its extract an empty list.
@@ -433,19 +438,14 @@ class TargetSync:
             return
         kept = {entry.key: entry.accepted_hash for entry in self._ledger.entries(audience) if entry.key not in must_go}
         rows: Iterator[tuple[Row, str, str | None]] = iter(())
-        file = None
         if kept and self._own.extract is not None:
             as_of = date.fromisoformat(self._own.extract)
             state = list_state(self._situation.extracts, as_of, self._config.name, audience)
             plan_date = (as_of + timedelta(days=1)).isoformat() if self._is_plan else None
             if state is not None:
-                file = ExtractFile(state.file, self._own.names, plan_date)
+                file = ExtractFile(self._reader, state.file, self._own.names, plan_date)
                 rows = (each for each in file.rows() if kept.get(each[0].key) == each[1])
-        try:
-            self._deliver(destination, rows)
-        finally:
-            if file is not None:
-                file.close()
+        self._deliver(destination, rows)
         self.report.tally.removed = self.report.tally.sent = len(must_go)
 
     def _deliver(self, destination: WholeDestination, rows: Iterator[tuple[Row, str, str | None]]) -> None:

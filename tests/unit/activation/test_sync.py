@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
+import duckdb
 import pytest
 
 from orchestration.activation.configuration import DestinationConfig, TargetConfig
@@ -102,12 +103,14 @@ class World:
     def sync(self, as_of: date, **more: Any) -> Report:
         self.provider.calls.clear()
         with open_ledger(self.folder / "a.sqlite") as con, closing(_Open(self.config)) as open_:
-            return TargetSync(con, self.config, self.target, self.situation(as_of, **more)).run(open_.destination)
+            return TargetSync(con, duckdb.connect(), self.config, self.target, self.situation(as_of, **more)).run(
+                open_.destination
+            )
 
     def remove(self, as_of: date, **more: Any) -> Report:
         self.provider.calls.clear()
         with open_ledger(self.folder / "a.sqlite") as con, closing(_Open(self.config)) as open_:
-            sync = TargetSync(con, self.config, self.target, self.situation(as_of, **more))
+            sync = TargetSync(con, duckdb.connect(), self.config, self.target, self.situation(as_of, **more))
             return sync.remove_what_must_go(open_.destination)
 
     def veto(self, *users: str) -> None:
@@ -379,7 +382,7 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(tmp_path: Path) -> 
     world.veto("u5")
     world.provider.calls.clear()
     with open_ledger(tmp_path / "a.sqlite") as con:
-        preview = TargetSync(con, world.config, world.target, world.situation(D2)).preview(10)
+        preview = TargetSync(con, duckdb.connect(), world.config, world.target, world.situation(D2)).preview(10)
     assert (preview.new, preview.changed, preview.removed, preview.vetoed, preview.rows) == (1, 1, 1, 1, 4)
     assert {(operation, row.key) for operation, row in preview.examples} == {
         ("change", "u2"),
