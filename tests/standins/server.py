@@ -96,8 +96,9 @@ class StandIn:
     type: str = ""
     environment: Mapping[str, str] = {}
 
-    def __init__(self, faults: Faults | None = None) -> None:
-        self.faults = faults or Faults()
+    def __init__(self, faults: Faults | None = None, second: float = 1.0) -> None:
+        """Let ``second`` be how long a second of the windows lasts, as `Patience.second` does."""
+        self.faults, self._second = faults or Faults(), second
         self.requests: list[Request] = []
         self.problems: list[str] = []
         self._lock, self._counted = threading.Lock(), {}
@@ -149,6 +150,7 @@ class StandIn:
         """Enter a call (or its rows) in a rate, and note where that is more than the rate allows."""
         now = time.monotonic()
         for number, (most, seconds) in enumerate(self.windows[bucket]):
+            seconds *= self._second
             seen: deque[tuple[float, int]] = self._counted.setdefault((bucket, number), deque())
             seen.append((now, weight))
             while seen[0][0] <= now - seconds:
