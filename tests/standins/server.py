@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """A status, what is said (JSON), and headers."""
+    """A status, what is said (JSON, or bytes as they are), and headers."""
 
     status: int
     body: Any = None
@@ -202,6 +202,9 @@ class StandIn:
 def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        #: An answer goes out whole: in two parts the second waits 40 ms for the first to be acknowledged.
+        wbufsize = -1
+        disable_nagle_algorithm = True
 
         def _take(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
@@ -213,7 +216,9 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 self.connection.close()
                 return
-            content = b"" if said.body is None else json.dumps(said.body).encode()
+            content = b"" if said.body is None else said.body
+            if not isinstance(content, bytes):
+                content = json.dumps(content).encode()
             self.send_response(said.status)
             for name, value in {"Content-Type": "application/json", **said.headers}.items():
                 self.send_header(name, value)
