@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +32,12 @@ logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Wait = Callable[[httpx.Response], float | None]
+
+
+@cache
+def certificates() -> ssl.SSLContext:
+    """Return whom https trusts, read once: it takes longer than a call."""
+    return httpx.create_ssl_context()
 
 
 def limiter(*rates: tuple[int, float]) -> Limiter:
@@ -104,6 +112,7 @@ class Client:
             headers=dict(headers),
             timeout=patience.timeout,
             follow_redirects=False,
+            verify=certificates(),
             trust_env=parts.hostname not in _LOOPBACK,
         )
 
