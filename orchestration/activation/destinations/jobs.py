@@ -10,7 +10,9 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpx
+import stamina
 
+from orchestration.activation.destinations.client import certificates
 from orchestration.activation.destinations.interface import (
     PENDING,
     UNKNOWN,
@@ -48,27 +50,28 @@ def follow(patience: Patience, look: Callable[[], Found | None], first_wait: flo
 
 
 def piecewise(
-    pieces: Iterable[Sequence[Row]], say: Callable[[Sequence[Row]], Mapping[str, Outcome]]
+    pieces: Iterable[Sequence[Row]], say: Callable[[Sequence[Row]], Mapping[str, Outcome]], unsaid: str = PENDING
 ) -> dict[str, Outcome]:
     """Say the pieces of a batch one after another, and return what became of all rows.
 
     Once a piece was not taken or its answer is lost, the pieces after it wait. A piece of one row that is refused is
-    tried again the next time: it may be a removal, which must not be given up.
+    tried again the next time: it may be a removal, which must not be given up. ``unsaid`` is the status of what was
+    not taken here: unknown where another call has said something of the same rows before.
     """
     outcomes: dict[str, Outcome] = {}
     stopped: str | None = None
     for piece in pieces:
         keys = [row.key for row in piece]
         if stopped is not None:
-            outcomes |= dict.fromkeys(keys, Outcome(PENDING, stopped))
+            outcomes |= dict.fromkeys(keys, Outcome(unsaid, stopped))
             continue
         try:
             outcomes |= say(piece)
         except NotTaken as error:
-            if not outcomes:
+            if not outcomes and unsaid == PENDING:
                 raise
             stopped = error.code
-            outcomes |= dict.fromkeys(keys, Outcome(PENDING, stopped))
+            outcomes |= dict.fromkeys(keys, Outcome(unsaid, stopped))
         except LostAnswer as error:
             stopped = error.code
             outcomes |= dict.fromkeys(keys, Outcome(UNKNOWN, stopped))
@@ -79,7 +82,11 @@ def piecewise(
     return outcomes
 
 
-def read_report(url: str, base_url: str, hosts: Sequence[str], timeout: float) -> str | None:
+class _Unread(Exception):
+    """A report that may be had a moment later."""
+
+
+def read_report(url: str, base_url: str, hosts: Sequence[str], patience: Patience) -> str | None:
     """Return a report that an answer links to, None where it can't be had; no secret goes along.
 
     It is read from the provider's own address, or by https from a host that ends with one of ``hosts``: a link must
@@ -91,16 +98,35 @@ def read_report(url: str, base_url: str, hosts: Sequence[str], timeout: float) -
     if not (is_own or is_known):
         return None
     try:
-        with httpx.stream("GET", url, timeout=timeout, follow_redirects=False, trust_env=not is_own) as answer:
-            if not answer.is_success:
+        for attempt in stamina.retry_context(
+            on=(_Unread, httpx.TransportError),
+            attempts=patience.attempts,
+            timeout=None,
+            wait_initial=patience.first_wait,
+            wait_max=patience.longest_wait,
+            wait_jitter=patience.first_wait,
+        ):
+            with attempt:
+                return _read(url, patience.timeout, is_own)
+    except (_Unread, httpx.HTTPError):
+        pass
+    return None
+
+
+def _read(url: str, timeout: float, is_own: bool) -> str | None:
+    with (
+        httpx.Client(verify=certificates(), timeout=timeout, follow_redirects=False, trust_env=not is_own) as client,
+        client.stream("GET", url) as answer,
+    ):
+        if answer.status_code == 429 or answer.status_code >= 500:
+            raise _Unread
+        if not answer.is_success:
+            return None
+        content = bytearray()
+        for part in answer.iter_bytes():
+            content += part
+            if len(content) > _LONGEST_REPORT:
                 return None
-            content = bytearray()
-            for part in answer.iter_bytes():
-                content += part
-                if len(content) > _LONGEST_REPORT:
-                    return None
-    except httpx.HTTPError:
-        return None
     return content.decode("utf-8-sig", errors="replace")
 
 
