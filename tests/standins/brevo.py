@@ -144,6 +144,8 @@ class BrevoStandIn(StandIn):
 
     def _members(self, number: int, query: Mapping[str, str]) -> Answer:
         self.jobs.finish()
+        if number not in self.lists:
+            return Answer(404, _NOT_FOUND)
         first, most = int(query.get("offset", 0)), int(query.get("limit", 50))
         if most > 500:
             self.problem("more than 500 members in a page")

@@ -84,7 +84,12 @@ class Brevo(Destination):
         offset = 0
         while True:
             page = {"limit": _MEMBERS_AT_ONCE, "offset": offset, "sort": "asc"}
-            answer = self._client.call("GET", f"/contacts/lists/{_list(target)}/contacts", self._contacts, params=page)
+            path = f"/contacts/lists/{_list(target)}/contacts"
+            try:
+                answer = self._client.call("GET", path, self._contacts, params=page)
+            except Refused:
+                self._need_list(target)
+                raise
             contacts = answer.json().get("contacts") or []
             for contact in contacts:
                 if not (key := (contact.get("attributes") or {}).get("EXT_ID") or contact.get("ext_id")):

@@ -12,7 +12,6 @@ import pytest
 from orchestration.activation.destinations.brevo import Brevo
 from orchestration.activation.destinations.interface import (
     TAKEN,
-    LostAnswer,
     NotTaken,
     Outcome,
     Patience,
@@ -197,6 +196,8 @@ def test_a_wrong_key_and_a_missing_list_are_settings():
         patch.setenv("BREVO_API_KEY", KEY)
         with pytest.raises(WrongSettings, match="no list 77"):
             Brevo("crm", stand_in.options(), PATIENCE).set(replace(VIP, options={"list": 77}), [row("u1")])
+        with pytest.raises(WrongSettings, match="no list 77"):
+            list(Brevo("crm", stand_in.options(), PATIENCE).members(replace(VIP, options={"list": 77})))
         with pytest.raises(WrongSettings, match="names no list"):
             Brevo("crm", stand_in.options(), PATIENCE).set(replace(VIP, options={"list": "vip"}), [row("u1")])
 
