@@ -45,6 +45,7 @@ def brevo(stand_in: BrevoStandIn, patience: Patience = PATIENCE) -> Iterator[Bre
         destination = Brevo("crm", stand_in.options(), patience)
         yield destination
         destination.close()
+    assert not [problem for problem in stand_in.problems if "consent" in problem]
 
 
 def fits(requests: list[Request]) -> list[str]:
