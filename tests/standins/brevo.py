@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 from orchestration.activation.destinations.interface import Target, Value
 from tests.standins.fields import field_names
-from tests.standins.jobs import Jobs
-from tests.standins.server import Answer, Faults, Request, StandIn
+from tests.standins.jobs import Jobs, WithFiles
+from tests.standins.server import Answer, Faults, Request
 
 KEY = "xkeysib-5d1c0ffee"
 _CONSENT = re.compile(r"black|unsub|subscri|unlinkListIds|newList|notifyUrl", re.IGNORECASE)
@@ -18,8 +18,8 @@ _INVALID = {"code": "invalid_parameter", "message": "Invalid parameter"}
 _NOT_FOUND = {"code": "document_not_found", "message": "Contact does not exist"}
 
 
-class BrevoStandIn(StandIn):
-    """``lists`` are those of the account; ``report_url`` is where its reports lie, if not here."""
+class BrevoStandIn(WithFiles):
+    """``lists`` are those of the account."""
 
     type = "brevo"
     environment = {"BREVO_API_KEY": KEY}
@@ -28,10 +28,9 @@ class BrevoStandIn(StandIn):
 
     def __init__(self, faults: Faults | None = None, second: float = 1.0, lists: Iterable[int] = range(1, 10)) -> None:
         super().__init__(faults, second)
-        self.jobs, self.reports = Jobs(), {}
+        self.jobs = Jobs()
         self.lists: dict[int, set[str]] = {number: set() for number in lists}
         self.contacts: dict[str, dict[str, Any]] = {}
-        self.report_url: str | None = None
 
     def options(self) -> dict[str, Any]:
         return {"api_key_env": "BREVO_API_KEY", "url": f"{self.url}/v3"}
@@ -51,13 +50,9 @@ class BrevoStandIn(StandIn):
         }
 
     def busy(self, pause: float) -> Answer:
-        return Answer(429, {"message": "too many requests"}, {"x-sib-ratelimit-reset": f"{pause:.2f}"})
+        return Answer(429, {"message": "too many requests"}, {"x-sib-ratelimit-reset": f"{pause:.4f}"})
 
     def answer(self, request: Request) -> Answer:
-        if request.path.startswith("/v3/reports/"):
-            if "api-key" in request.headers:
-                self.problem("a secret went to the host of reports")
-            return Answer(200, self.reports[request.path], {"Content-Type": "text/csv"})
         if not self.need(request, api_key=KEY):
             return Answer(401, {"code": "unauthorized", "message": "Key not found"})
         self.count("contacts" if request.path.startswith("/v3/contacts") else "others")
@@ -137,9 +132,7 @@ class BrevoStandIn(StandIn):
             return Answer(200, {**said, "status": "queued"})
         links: dict[str, str | None] = {"invalid_emails": None, "duplicate_email_id": None}
         for kind, lines in left_out.items():
-            path = f"/v3/reports/{text}/{kind}.csv"
-            self.reports[path] = "\n".join(["EMAIL;EXT_ID", *lines]).encode()
-            links[kind] = (self.report_url or self.url) + path
+            links[kind] = self.keep_file(f"{text}_{kind}.csv", ["EMAIL;EXT_ID", *lines])
         return Answer(200, {**said, "status": "completed", "info": {"import": links}})
 
     def _members(self, number: int, query: Mapping[str, str]) -> Answer:

@@ -1,10 +1,12 @@
-"""Jobs of a provider that works in the background: each waits for a look or two, and all are done in their order."""
+"""A provider that works in the background: jobs that wait for a look or two, and files that say what they left out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from tests.standins.server import Answer, Faults, Request, StandIn
 
 
 @dataclass
@@ -45,3 +47,35 @@ class Jobs:
         for job in self._jobs[:last]:
             if not job.is_done:
                 job.result, job.is_done = job.effect(), True
+
+
+class WithFiles(StandIn):
+    """A provider whose answers link to files of another host: calls for them are no calls of its API.
+
+    ``files``: path -> what lies there. ``files_host``: where links go, if not here. That host is never busy.
+    """
+
+    _FILES = "/files/"
+
+    def __init__(self, faults: Faults | None = None, second: float = 1.0) -> None:
+        super().__init__(faults, second)
+        self.files: dict[str, bytes] = {}
+        self.files_host: str | None = None
+
+    def keep_file(self, name: str, lines: Sequence[str]) -> str:
+        """Put lines into a file, and return the link to it."""
+        self.files[f"{self._FILES}{name}"] = "\n".join(lines).encode()
+        return f"{self.files_host or self.url}{self._FILES}{name}"
+
+    def take(self, request: Request) -> Answer | None:
+        if not request.path.startswith(self._FILES):
+            return super().take(request)
+        with self._lock:
+            if not request.headers.keys().isdisjoint({"authorization", "api-key"}):
+                self.problem("a secret went to the host of files")
+            fault = self.faults.next() or ""
+            if fault.startswith("cut"):
+                return None
+            if fault.startswith("error"):
+                return Answer(500)
+            return Answer(200, self.files[request.path], {"Content-Type": "text/csv"})

@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 from orchestration.activation.destinations.interface import Target, Value
 from tests.standins.fields import field_names
-from tests.standins.jobs import Jobs
-from tests.standins.server import Answer, Faults, Request, StandIn
+from tests.standins.jobs import Jobs, WithFiles
+from tests.standins.server import Answer, Faults, Request
 
 KEY = "SG.5d1c0ffee"
 _CONSENT = re.compile(r"suppress|unsubscri|group|list_ids|asm", re.IGNORECASE)
@@ -20,8 +20,8 @@ _IDENTIFIERS = ("email", "phone_number_id", "external_id", "anonymous_id")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?|true|false")
 
 
-class SendGridStandIn(StandIn):
-    """``fields`` are the ids of the account's custom fields; ``errors_host`` is where files of errors lie, if not here.
+class SendGridStandIn(WithFiles):
+    """``fields`` are the ids of the account's custom fields.
 
     Numbers are text there: `state` returns text that is one as a number.
     """
@@ -37,9 +37,8 @@ class SendGridStandIn(StandIn):
         fields: Iterable[str] = tuple(f"e{n}_T" for n in range(1, 121)),
     ) -> None:
         super().__init__(faults, second)
-        self.jobs, self.fields, self.files = Jobs(), frozenset(fields), {}
+        self.jobs, self.fields = Jobs(), frozenset(fields)
         self.contacts: dict[str, dict[str, Any]] = {}
-        self.errors_host: str | None = None
 
     def options(self) -> dict[str, Any]:
         return {"api_key_env": "SENDGRID_API_KEY", "url": self.url}
@@ -53,13 +52,9 @@ class SendGridStandIn(StandIn):
         return {key: fields for key, fields in had.items() if fields}
 
     def busy(self, pause: float) -> Answer:
-        return Answer(429, {"errors": [{"message": "too many"}]}, {"X-RateLimit-Reset": f"{time.time() + pause:.2f}"})
+        return Answer(429, {"errors": [{"message": "too many"}]}, {"X-RateLimit-Reset": f"{time.time() + pause:.4f}"})
 
     def answer(self, request: Request) -> Answer:
-        if request.path.startswith("/files/"):
-            if "authorization" in request.headers:
-                self.problem("a secret went to the host of files")
-            return Answer(200, self.files[request.path], {"Content-Type": "text/csv"})
         if not self.need(request, authorization=f"Bearer {KEY}"):
             return Answer(401, {"errors": [{"message": "authorization required"}]})
         if request.method == "DELETE" or any(_CONSENT.search(name) for name in field_names(request.json)):
@@ -127,9 +122,10 @@ class SendGridStandIn(StandIn):
         is_done, errors = self.jobs.look(number)
         if not is_done:
             return Answer(200, {"id": name, "status": "pending", "job_type": "upsert"})
-        path = f"/files/{number}.csv"
-        self.files[path] = "\n".join(["email,error", *errors]).encode()
-        results = {"errored_count": len(errors), "errors_url": (self.errors_host or self.url) + path} if errors else {}
+        results: dict[str, Any] = {}
+        if errors:
+            link = self.keep_file(f"{number}.csv", ["email,error", *errors])
+            results = {"errored_count": len(errors), "errors_url": link}
         status = "errored" if errors else "completed"
         return Answer(200, {"id": name, "status": status, "job_type": "upsert", "results": results})
 

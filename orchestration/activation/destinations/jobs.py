@@ -99,7 +99,7 @@ def read_report(url: str, base_url: str, hosts: Sequence[str], patience: Patienc
         return None
     try:
         for attempt in stamina.retry_context(
-            on=(_Unread, httpx.TransportError),
+            on=_Unread,
             attempts=patience.attempts,
             timeout=None,
             wait_initial=patience.first_wait,
@@ -108,12 +108,20 @@ def read_report(url: str, base_url: str, hosts: Sequence[str], patience: Patienc
         ):
             with attempt:
                 return _read(url, patience.timeout, is_own)
-    except (_Unread, httpx.HTTPError):
+    except _Unread:
         pass
     return None
 
 
 def _read(url: str, timeout: float, is_own: bool) -> str | None:
+    try:
+        return _content(url, timeout, is_own)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # the link is a secret of its own, and stands in some of these errors
+        raise _Unread(type(error).__name__) from None
+
+
+def _content(url: str, timeout: float, is_own: bool) -> str | None:
     with (
         httpx.Client(verify=certificates(), timeout=timeout, follow_redirects=False, trust_env=not is_own) as client,
         client.stream("GET", url) as answer,
