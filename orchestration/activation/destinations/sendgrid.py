@@ -9,7 +9,9 @@ from urllib.parse import quote
 
 from orchestration.activation.destinations.client import Client, reset_at
 from orchestration.activation.destinations.interface import (
+    REJECTED,
     TAKEN,
+    UNKNOWN,
     Destination,
     Limits,
     LostAnswer,
@@ -23,7 +25,7 @@ from orchestration.activation.destinations.interface import (
     Value,
     rejected,
 )
-from orchestration.activation.destinations.jobs import follow, read_report, rows_of_report
+from orchestration.activation.destinations.jobs import follow, piecewise, read_report, rows_of_report
 
 _URL = "https://api.sendgrid.com"
 _CONTACTS = "/v3/marketing/contacts"
@@ -83,8 +85,21 @@ class SendGrid(Destination):
         return problems
 
     def set(self, target: Target, rows: Sequence[Row]) -> Mapping[str, Outcome]:
-        """Send contacts with all their fields, and follow the import to its end."""
-        return self._upsert(rows, [{"email": row.key, "custom_fields": _fields(row)} for row in rows])
+        """Send contacts with all their fields; those that have more identifiers than an e-mail are sent with them."""
+        outcomes = self._upsert(rows, [{"email": row.key, "custom_fields": _fields(row)} for row in rows])
+        refused = [row for row in rows if outcomes[row.key].status == REJECTED and not outcomes[row.key].is_permanent]
+        try:
+            found = self._find(refused)
+        except NotTaken:
+            # they stay refused, and are tried again the next time
+            return outcomes
+        with_more = [row for row in refused if len(found.get(row.key, ())) > 1]
+        if not with_more:
+            return outcomes
+        return outcomes | piecewise([with_more], lambda piece: self._with_identifiers(piece, found), UNKNOWN)
+
+    def _with_identifiers(self, rows: Sequence[Row], found: Mapping[str, Mapping[str, str]]) -> dict[str, Outcome]:
+        return self._upsert(rows, [{**found[row.key], "custom_fields": _fields(row)} for row in rows])
 
     def remove(self, target: Target, rows: Sequence[Row]) -> Mapping[str, Outcome]:
         """Empty the fields of those contacts that there are: sending others would make them."""
@@ -92,7 +107,7 @@ class SendGrid(Destination):
         there = [row for row in rows if row.key in found and row.attributes]
         outcomes = {row.key: TAKEN for row in rows}
         if there:
-            outcomes |= self._upsert(there, [{**found[row.key], "custom_fields": _fields(row)} for row in there])
+            outcomes |= self._with_identifiers(there, found)
         return outcomes
 
     def _find(self, rows: Sequence[Row]) -> dict[str, dict[str, str]]:

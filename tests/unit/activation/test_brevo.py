@@ -220,3 +220,11 @@ def test_the_rate_holds_with_a_call_a_row():
 def test_names_are_checked_as_brevo_takes_them():
     problems = Brevo.check({}, {"vip": ["score", "Score", "good_one", "no-dash", "ext_id", "x" * 51]})
     assert [problem.path[-1] for problem in problems] == ["score", "Score", "no-dash", "ext_id", "x" * 51]
+
+
+def test_a_call_is_never_longer_than_its_rows_are_said_to_be():
+    stand_in = BrevoStandIn()
+    rows = [row(f"u{n}", vip_variant='é{"}' * n) for n in range(30)] + [gone(f"g{n}") for n in range(30)]
+    with brevo(stand_in) as destination:
+        destination.set(VIP, rows)
+        assert max(len(request.body) for request in stand_in.requests) < sum(destination.size(VIP, one) for one in rows)

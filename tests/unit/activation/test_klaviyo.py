@@ -243,3 +243,11 @@ def test_the_rate_holds():
         assert destination.set(VIP, [row("u1")]) == {"u1": TAKEN}
         destination.remove(VIP, [gone(f"u{n}") for n in range(80)])
     assert stand_in.problems == []
+
+
+def test_a_call_is_never_longer_than_its_rows_are_said_to_be():
+    stand_in = KlaviyoStandIn()
+    rows = [row(f"u{n}", vip_variant='é{"}' * n) for n in range(30)] + [gone(f"g{n}") for n in range(30)]
+    with klaviyo(stand_in) as destination:
+        destination.set(VIP, rows)
+        assert max(len(request.body) for request in stand_in.requests) < sum(destination.size(VIP, one) for one in rows)

@@ -71,6 +71,12 @@ def test_fields_are_as_they_were_said_and_every_call_as_the_contract_has_it():
             "bad@example.com": rejected("invalid_email"),
         }
         destination.set(VIP, [row("u1", e2_T=None, e3_T=9)])
+        # it has an identifier of its own, without which SendGrid does not change it
+        assert destination.set(VIP, [row("old"), row("u1", e2_T=None, e3_T=9)]) == {
+            "old@example.com": TAKEN,
+            "u1@example.com": TAKEN,
+        }
+        assert stand_in.state(VIP, NAMES)["old@example.com"] == {"e1_T": "2026-03-01", "e2_T": "a", "e3_T": 7}
         assert destination.remove(VIP, [gone("u2"), gone("nobody"), gone("old")]) == {
             "u2@example.com": TAKEN,
             "nobody@example.com": TAKEN,
@@ -189,3 +195,11 @@ def test_only_fields_for_text_that_one_audience_has_are_taken():
         ("vip", "e1_T"),
         ("late", "e1_T"),
     ]
+
+
+def test_a_call_is_never_longer_than_its_rows_are_said_to_be():
+    stand_in = SendGridStandIn()
+    rows = [row(f"u{n}", e2_T='é{"}' * n) for n in range(30)] + [gone(f"g{n}") for n in range(30)]
+    with sendgrid(stand_in) as destination:
+        destination.set(VIP, rows)
+        assert max(len(request.body) for request in stand_in.requests) < sum(destination.size(VIP, one) for one in rows)
