@@ -19,7 +19,7 @@ _NOT_FOUND = {"code": "document_not_found", "message": "Contact does not exist"}
 
 
 class BrevoStandIn(WithFiles):
-    """``lists`` are those of the account."""
+    """``lists`` are those of the account; ``stuck`` are EXT_IDs that a list does not let go of."""
 
     type = "brevo"
     environment = {"BREVO_API_KEY": KEY}
@@ -28,7 +28,7 @@ class BrevoStandIn(WithFiles):
 
     def __init__(self, faults: Faults | None = None, second: float = 1.0, lists: Iterable[int] = range(1, 10)) -> None:
         super().__init__(faults, second)
-        self.jobs = Jobs()
+        self.jobs, self.stuck = Jobs(), frozenset[str]()
         self.lists: dict[int, set[str]] = {number: set() for number in lists}
         self.contacts: dict[str, dict[str, Any]] = {}
 
@@ -154,7 +154,7 @@ class BrevoStandIn(WithFiles):
             return Answer(400, _INVALID)
         if number not in self.lists:
             return Answer(404, _NOT_FOUND)
-        there = [key for key in keys if key in self.lists[number]]
+        there = [key for key in keys if key in self.lists[number] and key not in self.stuck]
         if not there:
             return Answer(400, {"code": "invalid_parameter", "message": "already removed or does not exist"})
         self.lists[number].difference_update(there)

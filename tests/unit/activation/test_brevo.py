@@ -72,24 +72,18 @@ def story(stand_in: BrevoStandIn, destination: Brevo) -> None:
     }
 
 
-def test_the_list_and_the_attributes_are_as_they_were_said():
+def test_lists_and_attributes_are_as_they_were_said_and_every_call_as_the_contract_has_it():
     stand_in = BrevoStandIn(second=0.3)
     with brevo(stand_in, replace(PATIENCE, second=0.3)) as destination:
         story(stand_in, destination)
+    # among the problems are calls and fields that change consent, and a rate that is exceeded
     assert stand_in.problems == []
+    assert {request.method for request in stand_in.requests} == {"GET", "POST", "PUT"}
+    assert not any(b"lack" in request.body or b"nsubscri" in request.body for request in stand_in.requests)
     # nobody's address was emptied, who left has nothing of ours, and a stranger was not made a contact
     assert stand_in.contacts["u4"]["attributes"]["SMS"] == "+33612345678"
     assert stand_in.contacts["u2"] == {"email": "u2@example.com", "attributes": {"EXT_ID": "u2"}}
     assert "nobody" not in stand_in.contacts
-
-
-def test_every_call_is_as_the_contract_has_it_and_none_changes_consent():
-    stand_in = BrevoStandIn(second=0.3)
-    with brevo(stand_in, replace(PATIENCE, second=0.3)) as destination:
-        story(stand_in, destination)
-    assert stand_in.problems == []
-    assert {request.method for request in stand_in.requests} == {"GET", "POST", "PUT"}
-    assert not any(b"lack" in request.body or b"nsubscri" in request.body for request in stand_in.requests)
     assert fits(stand_in.requests) == []
 
 
@@ -142,6 +136,27 @@ def test_rows_left_out_are_read_from_the_reports_of_the_import():
         stand_in.faults.mend()
         assert destination.remove(VIP, [gone("u1")]) == {"u1": TAKEN}
     assert stand_in.problems == []
+
+
+def test_an_import_empties_nothing_that_its_row_does_not_name():
+    stand_in = BrevoStandIn()
+    with brevo(stand_in) as destination:
+        both = Row("u1", "u1", {"email": "u1@example.com", "phone": "+33612345678"}, {"score": 1, "other": 2})
+        destination.set(VIP, [both])
+        by_phone = Row("u2", "u2", {"phone": "+33687654321"}, {"score": 3, "other": None})
+        destination.set(VIP, [replace(both, addresses={"email": "u1@example.com"}, attributes={"score": 4}), by_phone])
+    assert stand_in.contacts["u1"]["attributes"] == {"EXT_ID": "u1", "SMS": "+33612345678", "SCORE": 4, "OTHER": 2}
+
+
+def test_a_member_that_the_list_does_not_let_go_of_is_not_taken_for_removed():
+    stand_in = BrevoStandIn()
+    with brevo(stand_in) as destination:
+        destination.set(VIP, [row("u1"), row("u2")])
+        stand_in.stuck = frozenset({"u1"})
+        assert destination.remove(VIP, [gone("u1"), gone("u2")]) == {
+            "u1": rejected("still_in_list", is_permanent=False),
+            "u2": TAKEN,
+        }
 
 
 def test_a_report_on_another_host_is_not_fetched_and_its_rows_are_not_taken_for_done():
