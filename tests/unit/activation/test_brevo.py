@@ -22,7 +22,7 @@ from orchestration.activation.destinations.interface import (
 )
 from tests.standins.brevo import KEY, BrevoStandIn
 from tests.standins.contracts import against, need
-from tests.standins.server import Faults, Request
+from tests.standins.server import Answer, Faults, Request
 
 PATIENCE = Patience(first_wait=0.01, longest_wait=1.0, poll_wait=0.01, timeout=2.0, longest_job=2.0)
 VIP = Target("vip", "2026-03-01", {"list": 3})
@@ -199,6 +199,17 @@ def test_what_was_taken_out_of_the_list_is_not_said_to_be_untouched():
         stand_in.faults.stops_after = len(stand_in.requests) + 1 + 1  # the list and the first contact
         outcomes = destination.remove(VIP, [gone("u1"), gone("u2")])
     assert outcomes["u1"] == TAKEN and outcomes["u2"].status == "unknown"
+
+
+def test_a_provider_that_is_busy_half_way_has_taken_the_first_half():
+    class BusyHalfWay(BrevoStandIn):
+        def answer(self, request: Request) -> Answer:
+            return self.busy(0.01) if request.method == "PUT" else super().answer(request)
+
+    with brevo(BusyHalfWay(), replace(PATIENCE, attempts=2)) as destination:
+        destination.set(VIP, [row("u1"), row("u2")])
+        outcomes = destination.remove(VIP, [gone("u1"), gone("u2")])
+    assert {outcome.status for outcome in outcomes.values()} == {"unknown"}
 
 
 def test_a_wrong_key_and_a_missing_list_are_settings():
