@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -30,7 +31,29 @@ def need(name: str) -> Path:
 def contract(file: Path) -> OpenAPI:
     """Return a contract, read once."""
     text = file.read_text(encoding="utf-8")
-    return OpenAPI.from_dict(json.loads(text) if file.suffix == ".json" else yaml.safe_load(text))
+    found = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+    _tell_apart(found)
+    return OpenAPI.from_dict(found)
+
+
+def _tell_apart(found: dict[str, Any]) -> None:
+    """Let each of several forms of a body need its one field, as the descriptions have it: else all fit, or none."""
+    for path in found["paths"].values():
+        for operation in path.values():
+            body = operation.get("requestBody", {}) if isinstance(operation, dict) else {}
+            for content in body.get("content", {}).values():
+                forms = [_resolved(found, form) for form in _resolved(found, content["schema"]).get("oneOf", ())]
+                if all(len(form.get("properties", ())) == 1 and "required" not in form for form in forms):
+                    for form in forms:
+                        form["required"] = list(form["properties"])
+
+
+def _resolved(found: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in part:
+        names, part = part["$ref"].removeprefix("#/").split("/"), found
+        for name in names:
+            part = part[name]
+    return part
 
 
 def against(file: Path, request: Request, server: str) -> str | None:

@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """A status, what is said (JSON), and headers."""
+    """A status, what is said (JSON, or bytes as they are), and headers."""
 
     status: int
     body: Any = None
@@ -99,8 +99,9 @@ class StandIn:
     contract: str = ""
     server: str = ""
 
-    def __init__(self, faults: Faults | None = None) -> None:
-        self.faults = faults or Faults()
+    def __init__(self, faults: Faults | None = None, second: float = 1.0) -> None:
+        """Let ``second`` be how long a second of the windows lasts, as `Patience.second` does."""
+        self.faults, self._second = faults or Faults(), second
         self.requests: list[Request] = []
         self.problems: list[str] = []
         self._lock, self._counted = threading.Lock(), {}
@@ -156,6 +157,7 @@ class StandIn:
         """Enter a call (or its rows) in a rate, and note where that is more than the rate allows."""
         now = time.monotonic()
         for number, (most, seconds) in enumerate(self.windows[bucket]):
+            seconds *= self._second
             seen: deque[tuple[float, int]] = self._counted.setdefault((bucket, number), deque())
             seen.append((now, weight))
             while seen[0][0] <= now - seconds:
@@ -220,7 +222,9 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 self.connection.close()
                 return
-            content = b"" if said.body is None else json.dumps(said.body).encode()
+            content = b"" if said.body is None else said.body
+            if not isinstance(content, bytes):
+                content = json.dumps(content).encode()
             self.send_response(said.status)
             for name, value in {"Content-Type": "application/json", **said.headers}.items():
                 self.send_header(name, value)

@@ -37,6 +37,12 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Wait = Callable[[httpx.Response], float | None]
 
 
+@cache
+def certificates() -> ssl.SSLContext:
+    """Return whom https trusts, read once: it takes longer than a call."""
+    return httpx.create_ssl_context()
+
+
 def limiter(*rates: tuple[int, float]) -> Limiter:
     """Return what holds calls back: at most so many (calls, or rows as weights) in so many seconds, by each pair."""
     return Limiter(InMemoryBucket([Rate(count, int(seconds * 1000)) for count, seconds in rates]))
@@ -90,12 +96,6 @@ def reset_in(header: str) -> Wait:
     return wait
 
 
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Return what the machine trusts; to read it takes longer than a call."""
-    return httpx.create_ssl_context()
-
-
 def _seconds_until(epoch: float) -> float:
     return max(epoch - clock.now().replace(tzinfo=UTC).timestamp(), 0.0)
 
@@ -127,7 +127,7 @@ class Client:
             timeout=patience.timeout,
             follow_redirects=False,
             # reading the certificates takes a tenth of a second, and plain http has none
-            verify=_certificates() if parts.scheme == "https" else False,
+            verify=certificates() if parts.scheme == "https" else False,
             trust_env=parts.hostname not in LOOPBACK,
         )
 

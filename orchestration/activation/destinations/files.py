@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
@@ -114,6 +115,20 @@ class Files(WholeDestination):
             shutil.rmtree(scratch, ignore_errors=True)
         return count
 
+    @cached_property
+    def _writer(self) -> duckdb.DuckDBPyConnection:
+        """What writes the files of all lists: opening it takes longer than writing a small one."""
+        con = duckdb.connect()
+        # one thread: else the same rows may come out as other bytes
+        con.execute(f"set threads = 1; set memory_limit = '{_MEMORY}'")
+        con.execute(f"set temp_directory = {literal(str(self._work / '.sorting.tmp'))}")
+        return con
+
+    def close(self) -> None:
+        """Close what writes, if anything was written."""
+        if "_writer" in self.__dict__:
+            self._writer.close()
+
     def _scratch(self, target: Target) -> Path:
         return self._work / f".{file_name(target.audience)}.tmp"
 
@@ -129,12 +144,8 @@ class Files(WholeDestination):
             f"columns = {{{wanted}}}))"
         )
         files = [scratch / f"{audience}.{one}" for one in self._formats]
-        with duckdb.connect() as con:
-            # one thread: else the same rows may come out as other bytes
-            con.execute(f"set threads = 1; set memory_limit = '{_MEMORY}'")
-            con.execute(f"set temp_directory = {literal(str(scratch / 'sorting'))}")
-            for file in files:
-                write_file(con, file, source, columns, "user_id")
+        for file in files:
+            write_file(self._writer, file, source, columns, "user_id")
         staged.unlink()
         return files, count
 

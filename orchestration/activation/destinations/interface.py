@@ -140,6 +140,8 @@ class Patience:
     timeout: float = 30.0
     poll_wait: float = 2.0
     longest_job: float = 1800.0
+    #: How long the second of a rate lasts: shorter against a stand-in whose windows are shorter too.
+    second: float = 1.0
 
 
 @dataclass(frozen=True)
