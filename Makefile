@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run backfill explain erase-landing doctor dev parse test soak bench lint lock clean
+.PHONY: help run backfill explain erase-landing sync feedback doctor dev parse test soak bench lint lock clean
 
 help: ## show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,12 @@ explain: .venv/run.installed ## say what is known of one user, and why: USER=u10
 
 erase-landing: .venv/run.installed ## list the landing files that still hold users who asked to be forgotten
 	@$(BIN)/python -m orchestration erase-landing $(ARGS)
+
+sync: .venv/run.installed ## send what providers have not accepted yet: ARGS="--dry-run", ARGS="--only braze --allow fallen"
+	@$(BIN)/python -m orchestration sync $(ARGS)
+
+feedback: .venv/run.installed ## turn what a provider reports into landing files: ARGS="--provider braze FILES…"
+	@$(BIN)/python -m orchestration feedback $(ARGS)
 
 dev: .venv/run.installed ## open the Dagster UI on this machine
 	@$(BIN)/python -m orchestration dev $(ARGS)

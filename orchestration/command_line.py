@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from orchestration.activation.sync.guards import GUARDS
 from orchestration.automation.backfill import build_range, wanted_dates
 from orchestration.errors import BarometerError, hint_of_machine
 from orchestration.feedback.providers import PROVIDERS
@@ -97,6 +98,27 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--as-of", metavar="DATE", type=_date, help="a date that was built (default: the published)")
     explain.add_argument("--addresses", action="store_true", help="show the addresses too, which are personal data")
     explain.set_defaults(command=_explain)
+    sync = commands.add_parser(
+        "sync", parents=[common], help="send what providers have not accepted yet of the extracts of a date"
+    )
+    sync.add_argument("--as-of", metavar="DATE", type=_date, help="the date of the extracts (default: yesterday)")
+    sync.add_argument("--dry-run", action="store_true", help="say what would be sent, with examples; send nothing")
+    sync.add_argument(
+        "--only",
+        metavar="DESTINATION[/AUDIENCE]",
+        action="append",
+        default=[],
+        help="leave out all others; may be given several times",
+    )
+    sync.add_argument(
+        "--allow",
+        metavar="GUARD",
+        action="append",
+        default=[],
+        help="let a guard through for this run; may be given several times: "
+        + "; ".join(f"{name}: {what}" for name, what in GUARDS.items()),
+    )
+    sync.set_defaults(command=_sync)
     doctor = commands.add_parser("doctor", parents=[common], help="say what is wrong, and how to mend it")
     doctor.add_argument("--fix", action="store_true", help="mend what can be without losing anything")
     doctor.add_argument("--rebuild", action="store_true", help="build everything anew from the landing files")
@@ -218,6 +240,44 @@ def _run(options: argparse.Namespace) -> None:
         raise _error_of(result)
 
 
+def _sync(options: argparse.Namespace) -> None:
+    _use_sample_unless_told()
+    if options.as_of:
+        os.environ["BAROMETER_AS_OF"] = options.as_of.isoformat()
+    _check_policy()
+    settings = settings_from_environment()
+    prepare_dagster_home(settings)
+    definitions = _definitions(settings)
+    import dagster as dg
+
+    from orchestration.activation.configuration import configured
+    from orchestration.activation.sync.assets import RECORDS, REMOVALS, key_of
+    from orchestration.activation.sync.command import chosen, preview, unknown_guards
+    from orchestration.automation.jobs import SYNC
+
+    destinations = configured()
+    only = chosen(destinations, options.only)
+    unknown_guards(options.allow)
+    if options.dry_run:
+        preview(settings, destinations, only, options.allow, print)
+        return
+    job = definitions.resolve_job_def(SYNC)
+    names = sorted({destination for destination, _ in only})
+    config = {f"sync_{name}": {"config": {"allow": options.allow}} for name in names}
+    with dg.DagsterInstance.get() as instance:
+        keys = [*(key_of(*each) for each in only), REMOVALS, RECORDS]
+        result = _execute(job, instance, settings.as_of, options.debug, ops=config, assets=keys)
+    if not result.success:
+        raise _error_of(result)
+    failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    if failed:
+        told = [str((check.metadata.get("what_to_do") or check.metadata["found"]).value) for check in failed]
+        raise BarometerError(
+            "Not everything was accepted:\n" + "\n".join(f"  {each}" for each in told),
+            "marts.sync_rows has each row with its reason; what may pass is sent again by the next run.",
+        )
+
+
 def _definitions(settings: Settings) -> dg.Definitions:
     """Return what Dagster finds in the project, parsed if it has changed."""
     # dbt parses in a child while this process imports Dagster
@@ -249,15 +309,21 @@ def _execute(
     as_of: date,
     is_debug: bool,
     tags: Mapping[str, str] | None = None,
+    ops: Mapping[str, Any] | None = None,
+    assets: Sequence[dg.AssetKey] | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """Run a job for a date in this process, with ``tags``; ``is_debug``: an error is raised as it is."""
+    """Run a job for a date in this process, with ``tags``; ``is_debug``: an error is raised as it is.
+
+    ``ops`` is the configuration of ops, ``assets`` those of the job that are wanted, all of them without it.
+    """
     from orchestration.resources import PID_TAG, RUN_TAG
 
     run_id = str(uuid.uuid4())
     return job.execute_in_process(
         instance=instance,
         partition_key=as_of.isoformat(),
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, "ops": dict(ops or {})},
+        asset_selection=assets,
         run_id=run_id,
         tags={RUN_TAG: run_id, PID_TAG: str(os.getpid()), **(tags or {})},
         raise_on_error=is_debug,

@@ -23,6 +23,8 @@ _STAGES = {
     "published__barometer_duckdb_nothing_hides_a_wish_to_be_left_alone": "check",
     "what_is_unusual": "unusual",
     "extracts__segments": "extracts",
+    "activation__removals": "removals",
+    "activation__records": "sync records",
     "report__run": "report",
 }
 _SPREAD = """
@@ -38,6 +40,45 @@ _SPREAD = """
     from marts.contact_pressure
     group by 1
     order by min(contacts_7d)
+"""
+
+
+_SYNC_COLUMNS = (
+    "destination",
+    "audiences",
+    "members",
+    "sent",
+    "rejected",
+    "not taken",
+    "removed",
+    "vetoed",
+    "complete",
+)
+#: Of the last sync of each audience. A mirror's members are the rows of the extract that are accepted.
+_SYNC = """
+    with last as (
+        select * from marts.sync_runs
+        qualify row_number() over (partition by destination, audience order by started_at desc) = 1
+    ),
+
+    members as (
+        select destination, count(*) as members from marts.sync_rows where status = 'accepted' group by destination
+    )
+
+    select
+        last.destination,
+        count(*) as audiences,
+        coalesce(any_value(members.members), 0) as members,
+        cast(sum(sent) as bigint) as sent,
+        cast(sum(rejected) as bigint) as rejected,
+        cast(sum(pending + unknown) as bigint) as not_taken,
+        cast(sum(removed) as bigint) as removed,
+        cast(sum(vetoed) as bigint) as vetoed,
+        count(*) filter (outcome = 'complete') as complete
+    from last
+    left join members on last.destination = members.destination
+    group by last.destination
+    order by last.destination
 """
 
 
@@ -70,6 +111,7 @@ def summary(settings: Settings, seconds: Mapping[str, float]) -> str:
             _table("Contacts in 7 days", ("contacts", "users"), con.execute(_SPREAD).fetchall()),
             _table(f"Plan for {plan_date(con)}", PLAN_COLUMNS, plan_by_audience(con)),
             _table("Not planned", ("reason", "candidates"), reasons_not_to_contact(con)),
+            _table("Sent", _SYNC_COLUMNS, con.execute(_SYNC).fetchall()),
         ]
         row = con.execute("select as_of, is_final from marts.build_info").fetchone()
     as_of, is_final = row or (None, True)

@@ -20,6 +20,7 @@ import dagster as dg
 import duckdb
 
 from orchestration.activation import extracts
+from orchestration.activation.sync.ledger import mark_erased
 from orchestration.errors import BarometerError
 from orchestration.landing import rejects
 from orchestration.landing.erasures import OF_USERS, TO_FORGET
@@ -63,6 +64,8 @@ def forget_files(con: duckdb.DuckDBPyConnection, settings: Settings, instance: d
     if not _has_notes(con):
         return
     con.execute("set threads = 1")
+    # their removal from providers goes out with the next sync, which needs their ids
+    mark_erased(settings.activation_file, (user for (user,) in con.execute(f"from {TO_FORGET}").fetchall()))
     planned_files = planned.forget(con, settings.planned_contacts)
     folders = extracts.forget(con, settings.extracts, settings.today)
     con.execute("reset threads")
