@@ -17,7 +17,6 @@ from orchestration.activation.destinations.interface import SEGMENTS, Destinatio
 from orchestration.errors import BarometerError
 from orchestration.policy_words import nearest
 from orchestration.settings import seed_rows
-from orchestration.warehouse.audiences import audiences
 from orchestration.warehouse.project import mart_descriptions, read_manifest
 
 #: The variable with the path of another file.
@@ -126,11 +125,13 @@ def configured() -> list[DestinationConfig]:
 
     Raises BarometerError with every problem and its line.
     """
-    columns = mart_descriptions(read_manifest())["user_360"].columns
+    manifest = read_manifest()
+    columns = mart_descriptions(manifest)["user_360"].columns
+    names = (node["name"] for node in manifest["nodes"].values() if node["fqn"][1] == "audiences")
     file = Path(os.environ.get(FILE_VARIABLE) or DEFAULT_FILE)
     channels = tuple(row["channel"] for row in seed_rows("channels"))
     known = Known(
-        tuple(audience.name for audience in audiences()),
+        tuple(sorted(name.removeprefix("aud_") for name in names)),
         channels,
         (*columns, *(f"headroom_{channel}" for channel in channels), "next_eligible_date"),
     )

@@ -41,8 +41,9 @@ def write_lists(
     ``build``.
     """
     rows, shared, candidates = {}, {}, {}
-    if destinations:
-        (folder / FOLDER).mkdir(mode=0o700)
+    if not destinations:
+        return DestinationLists()
+    (folder / FOLDER).mkdir(mode=0o700)
     kinds = dict(con.execute("select channel, address_kind from policy.channels").fetchall())
     of_audience = dict(con.execute("select audience, candidates from build.marts.audience_catalog").fetchall())
     for destination in destinations:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -94,7 +93,7 @@ def _statement(table: str, columns: dict[str, str]) -> str:
 def _rows(file: Path, table: str, hash_key: str | None) -> Iterator[Sequence[tuple[Any, ...]]]:
     if not file.exists():
         return
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as con:
+    with closing(pipeline_runs.connect_activation(file)) as con:
         if con.execute("select 1 from sqlite_master where name = 'sync_ledger'").fetchone() is None:
             return
         names = ", ".join(COLUMNS["sync_runs"])

@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from orchestration.activation.configuration import DEFAULT_FILE
 from orchestration.landing.assets import LEDGERS
 from orchestration.landing.contract import DATASETS
 from orchestration.settings import DBT_PROJECT, ROOT, settings_from_environment
@@ -67,7 +68,7 @@ AS_OF_MODELS = {
 #: Every asset there is, by the first part of its key. A new model is named here too: nothing appears by accident.
 ASSETS = {
     "raw": {*DATASETS, *LEDGERS},
-    "control": {"pipeline_runs", "planned_contacts", "run_context", "watermarks"},
+    "control": {"pipeline_runs", "planned_contacts", "run_context", "sync_rows", "sync_runs", "watermarks"},
     "policy": {
         "acknowledged_rejects",
         "age_bands",
@@ -154,28 +155,36 @@ ASSETS = {
         "segment_history",
         "segment_migration",
         "segment_sizes",
+        "sync_rows",
+        "sync_runs",
         "unmapped_events",
         "user_360",
         "user_segments",
     },
     "published": {"barometer_duckdb"},
     "extracts": {"segments"},
+    "sync": {f"files/{audience}" for audience in ("segments", *(audience.name for audience in audiences()))},
+    "activation": {"records", "removals"},
     "report": {"run"},
 }
+_AFTER_DBT = ("published", "extracts", "sync", "activation", "report")
 #: What is of one date; everything else holds every date.
 OF_A_DATE = {
     "intermediate": AS_OF_MODELS,
-    **{first: ASSETS[first] for first in ("families", "audiences", "marts", "published", "extracts", "report")},
+    **{first: ASSETS[first] for first in ("families", "audiences", "marts", *_AFTER_DBT)},
 }
 #: Written by the stages before dbt, not by an op of their own.
-EXTERNAL = {"control/pipeline_runs", "control/planned_contacts", "control/run_context", "control/watermarks"}
-JOBS = {"nightly", "intraday", "backfill"}
+EXTERNAL = {f"control/{name}" for name in ASSETS["control"]}
+JOBS = {"nightly", "intraday", "backfill", "sync"}
 #: Jobs that build nothing, need no lock and have no partitions.
 READERS = {"explain"}
 #: Steps that write a DuckDB file.
 WRITERS = {"load_landing_files", "dbt_models", "published__barometer_duckdb", "extracts__segments"}
 OUR_CHECKS = {"nothing_hides_a_wish_to_be_left_alone"}
-OUR_WARNINGS = {"rows_by_dataset", "clock_skew", "segment_sizes"}
+OUR_WARNINGS = {
+    *{"rows_by_dataset", "clock_skew", "segment_sizes"},
+    *(f"files_has_all_of_{key.removeprefix('files/')}" for key in ASSETS["sync"]),
+}
 #: Numbers that count nothing: of loads, rows and places, and scores of 1 to 5.
 WITHOUT_UNIT = {"load_id", "row_number", "position", "cut", "r_score", "f_score", "m_score"}
 #: What the published file must not hold, by column name.
@@ -250,7 +259,8 @@ def test_definitions_load_from_the_manifest_and_the_policy_alone(manifest: Mappi
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines()[-1] == repr(sorted([str(path), str(DBT_PROJECT / "dbt_project.yml")]))
+    policy = [DBT_PROJECT / "dbt_project.yml", DBT_PROJECT / "seeds" / "channels.csv", DEFAULT_FILE]
+    assert done.stdout.splitlines()[-1] == repr(sorted(map(str, [path, *policy])))
     assert not (tmp_path / "data").exists()
 
 
@@ -274,8 +284,10 @@ def assets_of(definitions: dg.Definitions, job: str) -> set[str]:
 def test_jobs(definitions: dg.Definitions) -> None:
     assert {job.name for job in definitions.resolve_all_job_defs()} - {"__ASSET_JOB"} == JOBS | READERS
     assert assets_of(definitions, "nightly") == keys(ASSETS) - EXTERNAL
-    assert assets_of(definitions, "intraday") == keys(ASSETS) - EXTERNAL - {"extracts/segments"}
-    assert assets_of(definitions, "backfill") == keys(OF_A_DATE) - {"extracts/segments", "published/barometer_duckdb"}
+    sent = {"extracts/segments"} | {key for key in keys(ASSETS) if key.startswith(("sync/", "activation/"))}
+    assert assets_of(definitions, "intraday") == keys(ASSETS) - EXTERNAL - sent
+    assert assets_of(definitions, "backfill") == keys(OF_A_DATE) - sent - {"published/barometer_duckdb"}
+    assert assets_of(definitions, "sync") == sent - {"extracts/segments"}
     for job in JOBS:
         assert definitions.resolve_job_def(job).partitions_def is not None, job
 

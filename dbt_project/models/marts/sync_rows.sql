@@ -1,5 +1,5 @@
--- One row per (destination, audience, user_id): what the provider has of a user. A record of runs: it follows from no
--- row of data. A user whose address is the key and has changed has one row, that which needs attention.
+-- One row per (destination, audience, user_id): what the provider has of a user. A record of runs.
+-- A user whose address is the key and has changed has one row, that which needs attention.
 select
     destination,
     audience,

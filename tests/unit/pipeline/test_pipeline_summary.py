@@ -24,6 +24,13 @@ PUBLISHED = """
         select 'u' || n as user_id, 'engagement' as family, 'new' as segment from range(1500) as r(n)
         union all select 'u' || n, 'rfm', if(n < 20, 'champions', 'no_orders') from range(1500) as r(n);
     create table marts.contact_pressure as select n as contacts_7d from (values (0), (0), (1), (2), (5), (11)) as t(n);
+    create table marts.sync_runs as select * from (values
+        ('crm', 'segments', timestamp '2024-06-30 05:00', 9, 9, 0, 0, 0, 0, 0, 'complete'),
+        ('crm', 'segments', timestamp '2024-07-01 05:00', 4, 2, 1, 0, 1, 0, 3, 'partial'),
+        ('crm', 'winback', timestamp '2024-07-01 05:00', 0, 0, 0, 0, 0, 0, 0, 'complete')
+    ) as t(destination, audience, started_at, sent, accepted, rejected, pending, unknown, removed, vetoed, outcome);
+    create table marts.sync_rows as select 'crm' as destination, 'segments' as audience, 'u' || n as user_id,
+        case when n < 3 then 'accepted' else 'rejected' end as status from range(4) as r(n);
     create table marts.build_info as select date '2024-06-30' as as_of, true as is_final;
 """
 SUMMARY = """
@@ -52,6 +59,10 @@ Contacts in 7 days
   1-2           2
   3-5           1
   over 10       1
+
+Sent
+  destination  audiences  members  sent  rejected  not taken  removed  vetoed  complete
+  crm                  2        3     4         1          1        0       3         1
 
 As of      2024-06-30
 Warehouse  {data}/warehouse/barometer.duckdb
