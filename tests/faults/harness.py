@@ -37,15 +37,24 @@ STAGES = {
     "dbt": r" s  Loaded ",
     "publishing": r" s  dbt: (\d+ models, seeds and checks in|nothing changed)",
     "extracting": r" s  (Published|Already published)",
-    "end": r" s  (Extracts (written|unchanged)|No extracts)",
+    "sending": r" s  (Extracts (written|unchanged)|No extracts)",
+    "end": r" s  Records of the sync",
 }
 #: What lies in the folder of the warehouse when no run goes on.
-AT_REST = {".lock", "dbt", "working.duckdb", "build.duckdb", "barometer.duckdb", "activation.sqlite"}
+AT_REST = {
+    ".lock",
+    "dbt",
+    "working.duckdb",
+    "build.duckdb",
+    "barometer.duckdb",
+    "activation.sqlite",
+    ".sync_files.lock",
+}
 #: Columns that say when, not what; tables that say how often and how long it ran.
 CLOCKS = {"built_at", "loaded_at", "seen_at", "seconds"}
-RECORDS_OF_RUNS = {"pipeline_runs"}
+RECORDS_OF_RUNS = {"pipeline_runs", "sync_runs", "sync_rows"}
 #: Seconds of each stage until a run has told.
-_GUESSES = {"start": 8.0, "loading": 1.0, "dbt": 20.0, "publishing": 1.0, "extracting": 1.0, "end": 2.0}
+_GUESSES = {"start": 8.0, "loading": 1.0, "dbt": 20.0, "publishing": 1.0, "extracting": 1.0, "sending": 2.0, "end": 2.0}
 
 
 class Process(Protocol):
@@ -335,7 +344,7 @@ def differences(one: Path, other: Path, left_out: Collection[str] = RECORDS_OF_R
 def differences_of(one: Folder, other: Folder) -> list[str]:
     """What is not the same in two data folders: tables, extracts, planned contacts; and what should not be there."""
     found = differences(one.published, other.published)
-    for name in ("extracts", "planned_contacts"):
+    for name in ("extracts", "planned_contacts", "deliveries"):
         trees = tree(one.data / name), tree(other.data / name)
         found += [f"{name}: {path}" for path in sorted(dict(trees[0].items() ^ trees[1].items()))]
     return found + [f"left in {folder.data.name}: {name}" for folder in (one, other) for name in folder.leftovers()]

@@ -16,7 +16,16 @@ from tests.properties.worlds import Batch, make_case, whole, write_batch
 WORLDS = 30
 AS_OF = date(2024, 6, 15)
 #: Records of runs, which say when something happened on this machine.
-RECORDS = {"build_info", "load_files", "rejected_rows", "rejected_files", "bad_values", "pipeline_runs"}
+RECORDS = {
+    "build_info",
+    "load_files",
+    "rejected_rows",
+    "rejected_files",
+    "bad_values",
+    "pipeline_runs",
+    "sync_runs",
+    "sync_rows",
+}
 #: Which load brought a row: files are loaded in the same order, but nobody promises that.
 LOAD_COLUMNS = {"load_id", "changed_load_id"}
 

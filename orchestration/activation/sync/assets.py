@@ -165,6 +165,7 @@ def _records_of(dates: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             warehouse.release()
         with warehouse_lock(settings.warehouse, _RECORDS_WAIT_SECONDS, log.info):
             rows = publish_records(settings)
+        log.info("Records of the sync are published (%s rows)", f"{rows:,}")
         yield dg.MaterializeResult(metadata={"rows": rows})
 
     return records
