@@ -120,13 +120,17 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
 
+#: Records of runs say when something happened on this machine.
+_NO_RECORD = "table_name not in ('pipeline_runs', 'sync_runs', 'sync_rows')"
+
+
 def rows_of(file: Path) -> dict[str, list[tuple[Any, ...]]]:
     """The rows of every mart, without the clocks of the machine and the record of runs."""
     with duckdb.connect(str(file), read_only=True) as con:
         columns: dict[str, list[str]] = {}
         for table, column in con.execute(
             "select table_name, column_name from duckdb_columns() where schema_name = 'marts' "
-            "and database_name = current_database() and table_name not in ('pipeline_runs', 'sync_runs', 'sync_rows') order by table_name, column_index"
+            f"and database_name = current_database() and {_NO_RECORD} order by table_name, column_index"
         ).fetchall():
             columns.setdefault(table, []).extend([] if column in CLOCKS else [f'"{column}"'])
         return {
@@ -141,7 +145,7 @@ def tables_of(file: Path, left_out: Collection[str] = CLOCKS) -> dict[str, tuple
     with duckdb.connect(str(file), read_only=True) as con:
         for schema, table, columns in con.execute(
             "select schema_name, table_name, list(column_name order by column_name) from duckdb_columns() "
-            "where database_name = current_database() and not internal and table_name not in ('pipeline_runs', 'sync_runs', 'sync_rows') group by all"
+            f"where database_name = current_database() and not internal and {_NO_RECORD} group by all"
         ).fetchall():
             names = ", ".join(f'"{column}"' for column in columns if column not in left_out) or "null"
             found[f"{file.stem}.{schema}.{table}"] = con.execute(
