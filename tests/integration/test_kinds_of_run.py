@@ -25,6 +25,7 @@ import pytest
 import sqlalchemy as sa
 
 from orchestration.automation.backfill import build_range, wanted_dates
+from orchestration.automation.jobs import SYNC
 from orchestration.command_line import SAMPLE, prepare_dagster_home
 from orchestration.errors import BarometerError
 from orchestration.report.assets import RUN_REPORT
@@ -33,6 +34,7 @@ from orchestration.settings import ROOT, Settings, settings_from_environment
 from orchestration.warehouse.build import BACKFILL, INTRADAY, NIGHTLY
 from orchestration.warehouse.project import ensure_manifest, mart_descriptions, read_manifest
 from tests.personal_data import bytes_found, personal_values, words_of
+from tests.standins.braze import BrazeStandIn
 
 #: An order of somebody new, on a date that was built before it came.
 ONE_MORE = "order_id,user_id,ordered_at,gross_amount\none-more,late,2026-06-20T10:00:00Z,10\n"
@@ -46,6 +48,23 @@ MARKED = {
     f'"properties": {{"query": "{MARK}"}}}}',
     "orders": f'{{"order_id": "o-marked", "user_id": "u-marked", "ordered_at": "{MARK}", "gross_amount": 1}}',
 }
+#: What goes where, beside the files: what Braze is told by a stand-in on loopback.
+DESTINATIONS = """
+destinations:
+  files:
+    type: files
+    options: {{url: deliveries}}
+    channels: all
+    audiences: all
+    segments: {{attributes: {{engagement: engagement}}}}
+  braze:
+    type: braze
+    options: {{url: "{url}", key_env: BRAZE_KEY}}
+    channels: [email, push]
+    audiences: [next_cycle, second_visit]
+    segments: {{attributes: {{engagement: engagement, rfm: rfm, next_eligible_date: next_eligible_date}}}}
+"""
+IN_SEGMENTS = ("engagement", "rfm", "next_eligible_date")
 LAST_DAY = "2026/06/30"
 #: Which datasets of the last day are there from the beginning, so that they veto, and which come in its morning.
 EARLY, MORNING = {"consents", "message_events"}, {"events", "users"}
@@ -68,6 +87,9 @@ class Done:
     extracts: set[str]
     #: The dates that were built, and whether for good.
     dates: list[tuple[str, bool]]
+    #: Calls to Braze, and what it has after them: attributes by user.
+    calls: int
+    at_braze: dict[str, dict[str, Any]]
 
     @property
     def materialized(self) -> dict[str, dg.AssetMaterialization]:
@@ -103,6 +125,9 @@ class Story:
     had_it_not_been: dict[str, Any] = field(default_factory=dict)
     ranges: dict[str, dict[str, str] | str] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
+    #: What the extracts of a date had for Braze when it was sent, by audience: keys.
+    for_braze: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
     #: By content: most runs leave a file as it was.
     _rows: dict[str, dict[str, list[tuple[Any, ...]]]] = field(default_factory=dict)
 
@@ -179,6 +204,11 @@ def came_of_it(settings: Settings) -> dict[str, Any]:
     return {**extracts, "manifest": {**manifest, "build": None}, **tables, **published, **planned}
 
 
+def keys_of(file: Path) -> list[str]:
+    with duckdb.connect() as con:
+        return [key for (key,) in con.execute("select key from read_parquet(?) order by key", [str(file)]).fetchall()]
+
+
 def land(landing: Path, is_wanted: Callable[[str, str], bool]) -> None:
     """Let files of the sample land: those of which ``is_wanted`` says so, by dataset and path."""
     for path in SAMPLE.rglob("*"):
@@ -195,7 +225,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     land(landing, lambda dataset, path: LAST_DAY not in path or dataset in EARLY)
     for dataset, row in MARKED.items():
         (landing / dataset / "marked.jsonl").write_text(row + "\n")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, BrazeStandIn() as braze:
         for name in [name for name in os.environ if name.startswith("BAROMETER_")]:
             patch.delenv(name)
         patch.setenv("BAROMETER_LANDING", str(folder / "landing"))
@@ -203,6 +233,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         patch.setenv("BAROMETER_SETTLE_SECONDS", "0")
         patch.setenv("BAROMETER_TODAY", TODAY)
         patch.setenv("DAGSTER_HOME", "")
+        patch.setenv("BRAZE_KEY", braze.environment["BRAZE_KEY"])
+        patch.setenv("BAROMETER_DESTINATIONS", str(folder / "destinations.yml"))
+        (folder / "destinations.yml").write_text(DESTINATIONS.format(url=braze.url))
         settings = settings_from_environment()
         prepare_dagster_home(settings)
         ensure_manifest(settings)
@@ -221,6 +254,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
                 settings: Settings = settings,
             ) -> None:
                 patch.setenv("BAROMETER_DATA", str(settings.data))
+                braze.requests.clear()
                 result = definitions.resolve_job_def(job).execute_in_process(
                     instance=instance,
                     partition_key=date,
@@ -239,7 +273,11 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
                     told.rows_of(file) if file.exists() else {},
                     {path.name for path in settings.extracts.glob("*")},
                     built,
+                    len(braze.requests),
+                    {user: dict(profile) for user, profile in braze.profiles.items()},
                 )
+                lists = sorted((settings.extracts / str(date) / "destinations" / "braze").glob("*.parquet"))
+                told.for_braze[name] = {path.stem: keys_of(path) for path in lists}
 
             def ask(name: str, first: str, last: str) -> None:
                 try:
@@ -289,6 +327,10 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             content = gzip.compress(b"user_id,channel,status,occurred_at\nu,email,withdrawn,2026-06-01\n" * 99)
             (landing / "consents" / "cut_off.csv.gz").write_bytes(content[: len(content) // 2])
             run("blocked", NIGHTLY, TODAY)
+            # nothing is built or extracted any more, and the day of the lists is over
+            patch.setenv("BAROMETER_TODAY", "2026-07-02")
+            run("sync alone", SYNC, TODAY)
+            told.problems = braze.problems
             yield told
 
 
@@ -307,6 +349,7 @@ def test_every_run_does_what_it_should(story: Story) -> None:
         "upstream": True,
         "backfill again": True,
         "blocked": False,
+        "sync alone": True,
     }
 
 
@@ -543,6 +586,61 @@ def test_a_failing_check_stands_at_its_asset_and_in_the_report(story: Story) -> 
     listed = {record.data["check"]: record.data for record in done.report["needs_attention"].records}
     assert (listed[CHECK]["asset"], listed[CHECK]["outcome"]) == ("published/barometer_duckdb", "failed")
     assert "acknowledged_rejects.csv" in str(listed[CHECK]["detail"])
+
+
+# what providers have
+
+
+def members(done: Done, audience: str) -> list[str]:
+    """Who is a member at Braze: whose profile has an attribute of the audience."""
+    mine = IN_SEGMENTS if audience == "segments" else (f"{audience}_plan_date",)
+    return sorted(user for user, profile in done.at_braze.items() if any(profile.get(name) for name in mine))
+
+
+def test_what_a_night_extracts_is_what_the_provider_has(story: Story) -> None:
+    for night in ("second", "night"):
+        sent = story.for_braze[night]
+        assert set(sent) == {"segments", "next_cycle", "second_visit"} and all(sent.values())
+        for audience, keys in sent.items():
+            assert members(story[night], audience) == keys, (night, audience)
+        assert story[night].calls > 0
+    assert story.problems == []
+
+
+def test_the_same_day_again_and_all_that_is_no_night_calls_no_provider(story: Story) -> None:
+    quiet = ("first", "second again", "backfill", "today", "backfill again", "upstream")
+    assert {name: story[name].calls for name in quiet} == dict.fromkeys(quiet, 0)
+
+
+def test_lists_end_with_their_day_though_no_night_succeeds(story: Story) -> None:
+    assert members(story["blocked"], "next_cycle") == members(story["night"], "next_cycle") != []
+    assert members(story["sync alone"], "next_cycle") == members(story["sync alone"], "second_visit") == []
+    # who is in no list any more is still known by what lasts
+    assert members(story["sync alone"], "segments") == members(story["night"], "segments")
+
+
+def test_a_sync_shows_what_it_sent_and_what_stopped_it(story: Story) -> None:
+    shown = story["night"].materialized["sync/braze/next_cycle"].metadata
+    ended = len(story.for_braze["second"]["next_cycle"])
+    assert shown["rows_accepted"].value == len(story.for_braze["night"]["next_cycle"])
+    assert (shown["rows_removed"].value, shown["outcome"].value) == (ended, "complete")
+    checks = {check.check_name: check for check in story["sync alone"].result.get_asset_check_evaluations()}
+    stopped = checks["braze_has_all_of_next_cycle"]
+    assert not stopped.passed and "--allow past" in str(stopped.metadata["what_to_do"].value)
+
+
+def test_the_published_file_says_what_was_sent(story: Story) -> None:
+    with duckdb.connect(str(story.settings.published_file), read_only=True) as con:
+        rows = con.execute(
+            "select user_id from marts.sync_rows where destination = 'braze' and audience = 'segments' "
+            "and status = 'accepted' order by 1"
+        ).fetchall()
+        last = con.execute(
+            "select outcome, guard, removed from marts.sync_runs where destination = 'braze' "
+            "and audience = 'second_visit' order by started_at desc limit 1"
+        ).fetchone()
+    assert [user for (user,) in rows] == story.for_braze["night"]["segments"]
+    assert last == ("stopped", "past,blocked,incomplete", len(story.for_braze["night"]["second_visit"]))
 
 
 def test_every_stage_of_every_run_is_on_record(story: Story) -> None:
