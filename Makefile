@@ -68,4 +68,4 @@ lock: ## write the lock files anew
 	done
 
 clean: ## remove what runs made below data/, planned contacts and history too (never landing files)
-	@rm -rf data/warehouse data/planned_contacts data/extracts data/report data/logs data/dagster dbt_project/target dbt_project/logs
+	@rm -rf data/warehouse data/planned_contacts data/extracts data/deliveries data/outgoing data/report data/logs data/dagster dbt_project/target dbt_project/logs

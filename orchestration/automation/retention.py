@@ -16,6 +16,7 @@ from uuid import UUID
 import dagster as dg
 
 from orchestration import clock
+from orchestration.activation.sync.ledger import forget_runs
 from orchestration.report import pipeline_runs
 from orchestration.settings import Settings
 from orchestration.warehouse.build import INTRADAY
@@ -108,6 +109,7 @@ def remove_what_is_old(settings: Settings, instance: dg.DagsterInstance, run_id:
             *(file for name in ("dbt", "dbt_backfill") for file in _files(settings.warehouse / name, "**/*"))
         ),
         "rows of the record of runs": lambda: pipeline_runs.forget(settings.activation_file, now, kept, days),
+        "rows of the record of syncs": lambda: forget_runs(settings.activation_file, now, kept),
     }
     for what, step in steps.items():
         try:

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -423,6 +424,22 @@ def mark_erased(file: Path, users: Iterable[str]) -> int:
     with open_ledger(file) as con, con:
         return con.executemany(
             "update sync_ledger set must_remove = 'erased' where user_id = ?", ((user,) for user in users)
+        ).rowcount
+
+
+def forget_runs(file: Path, now: datetime, days: int) -> int:
+    """Delete the records of syncs that began longer ago than ``days``; the last of each audience stays: guards need it.
+
+    What providers have accepted is no record, and stays whatever its age.
+    """
+    if not file.exists():
+        return 0
+    with open_ledger(file) as con, con:
+        return con.execute(
+            "delete from sync_runs where started_at < ? and exists (select 1 from sync_runs as later "
+            "where later.destination = sync_runs.destination and later.audience = sync_runs.audience "
+            "and later.started_at > sync_runs.started_at and later.guard is null)",
+            [(now - timedelta(days=days)).isoformat(sep=" ", timespec="microseconds")],
         ).rowcount
 
 
