@@ -39,6 +39,8 @@ _PLAN_NAMES = {
 }
 #: Columns of an extract that are no attributes.
 FIXED = ("key", "user_id", "_channel", "email", "phone")
+#: The mapping of a single audience or of the segments.
+ATTRIBUTES = "attributes"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _HINT = "Mend the file; `make parse` checks it again without a run. docs/DESTINATIONS.md describes every line."
 
@@ -65,7 +67,7 @@ class _Destination(_Model):
     options: dict[str, Any] = Field(default_factory=dict)
     channels: list[str] | Literal["all"]
     mode: Literal["mirror", "upsert"] = "mirror"
-    #: Names, or names with the options of each.
+    #: Names, or names with the options of each, and perhaps its own attributes.
     audiences: Literal["all"] | list[str] | dict[str, dict[str, Any] | None] = Field(default_factory=list)
     plan_attributes: dict[str, str] = Field(default_factory=lambda: dict(_PLAN_NAMES))
     segments: _Segments | None = None
@@ -77,6 +79,10 @@ class _Destination(_Model):
         if not value:
             raise ValueError("name at least one channel, or write: all")
         return value
+
+
+#: The keys of the file, for what a misspelt one may have meant.
+_KEYS = {name for model in (_Destination, _Segments, _Guards) for name in model.model_fields}
 
 
 @dataclass(frozen=True)
@@ -148,17 +154,16 @@ def read_destinations(text: str, name: str, known: Known) -> list[DestinationCon
     """Return the destinations that a text describes, by name; BarometerError lists each problem with its line."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(text) or {}
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
-        raise BarometerError(
-            f"{name}, {where}this is no YAML ({getattr(error, 'problem', 'see there')}).", _HINT
-        ) from None
+        # what a parser says may quote the file, and the file may hold a secret
+        raise BarometerError(f"{name}, {where}this is no YAML of names, texts and numbers.", _HINT) from None
     lines: dict[tuple[str, ...], int] = {}
     problems: list[tuple[int, str]] = []
     if root is not None:
         _find_lines(root, (), lines, problems)
-    content = yaml.safe_load(text) or {}
     found: list[DestinationConfig] = []
     wanted = content.get("destinations") if isinstance(content, dict) else None
     if not isinstance(wanted, dict) or set(content) != {"destinations"}:
@@ -172,7 +177,8 @@ def read_destinations(text: str, name: str, known: Known) -> list[DestinationCon
             found.append(config)
     if problems:
         raise BarometerError(
-            f"{name} can't be used:\n" + "\n".join(f"  line {line}: {what}" for line, what in sorted(problems)), _HINT
+            f"{name} can't be used:\n" + "\n".join(f"  line {line}: {what}" for line, what in sorted(set(problems))),
+            _HINT,
         )
     return sorted(found, key=lambda config: config.name)
 
@@ -186,16 +192,14 @@ def _read_one(name: str, given: object, known: Known) -> tuple[DestinationConfig
     try:
         read = _Destination.model_validate(given)
     except ValidationError as error:
-        return None, [
-            (_path_of(each["loc"], given), each["msg"][:1].lower() + each["msg"][1:]) for each in error.errors()
-        ]
+        return None, _wrong_types(error, given)
     kind = KINDS.get(read.type)
     if kind is None:
         return None, [(("type",), f"there is no {read.type!r}{nearest(read.type, KINDS)}; there are {_list(KINDS)}")]
     wrong: _Wrong = []
-    channels = known.channels if read.channels == "all" else tuple(read.channels)
+    channels = known.channels if read.channels == "all" else tuple(dict.fromkeys(read.channels))
     wrong += [
-        (("channels",), f"there is no channel {channel!r}{nearest(channel, known.channels)}")
+        (("channels", channel), f"there is no channel {channel!r}{nearest(channel, known.channels)}")
         for channel in channels
         if channel not in known.channels
     ]
@@ -204,12 +208,12 @@ def _read_one(name: str, given: object, known: Known) -> tuple[DestinationConfig
     wrong += _options(read.options, kind.options, kind.secrets, ("options",))
     targets = [*_plan_targets(read, kind, known, wrong), *_segment_target(read, kind, known, wrong)]
     if kind.has_profiles:
-        wrong += _shared(targets)
+        wrong += _shared(read, targets)
     if not targets and not wrong:
         wrong.append(((), "it has neither audiences nor segments"))
     if not wrong:
         names = {target.audience: target.names for target in targets}
-        wrong += [(problem.path, problem.text) for problem in kind.check(read.options, names)]
+        wrong += [(_place(problem.path, read, targets), problem.text) for problem in kind.check(read.options, names)]
     return (
         DestinationConfig(
             name,
@@ -228,23 +232,54 @@ def _read_one(name: str, given: object, known: Known) -> tuple[DestinationConfig
 def _plan_targets(read: _Destination, kind: type[Destination], known: Known, wrong: _Wrong) -> list[TargetConfig]:
     given = dict.fromkeys(known.audiences) if read.audiences == "all" else read.audiences
     options = given if isinstance(given, dict) else dict.fromkeys(given)
-    for column in read.plan_attributes:
-        if column not in PLAN_COLUMNS:
-            wrong.append((("plan_attributes", column), f"a plan list has no {column!r}; it has {_list(PLAN_COLUMNS)}"))
     targets = []
     for audience, own in options.items():
         path = ("audiences", audience)
         if audience not in known.audiences:
             wrong.append((path, f"there is no audience {audience!r}{nearest(audience, known.audiences)}"))
-        wrong += _options(own or {}, kind.audience_options, (), path)
-        attributes = tuple(
-            (column, name.replace("{audience}", audience)) for column, name in read.plan_attributes.items()
-        )
-        wrong += _names(attributes, ("plan_attributes",))
-        targets.append(TargetConfig(audience, attributes, own or {}))
-    if not read.plan_attributes and targets:
-        wrong.append((("plan_attributes",), "a plan list needs at least one attribute"))
+        of_audience = {option: value for option, value in (own or {}).items() if option != ATTRIBUTES}
+        wrong += _options(of_audience, kind.audience_options, (), path)
+        attributes: tuple[tuple[str, str], ...] = ()
+        mapping = _plan_mapping(read, audience)
+        at = _plan_path(read, audience)
+        if not isinstance(mapping, dict) or not all(isinstance(each, str) for pair in mapping.items() for each in pair):
+            wrong.append((at, "write each as column: name"))
+        else:
+            attributes = tuple((column, name.replace("{audience}", audience)) for column, name in mapping.items())
+            wrong += [
+                ((*at, column), f"a plan list has no {column!r}; it has {_list(PLAN_COLUMNS)}")
+                for column in mapping
+                if column not in PLAN_COLUMNS
+            ]
+            if not mapping:
+                wrong.append((at, "a plan list needs at least one attribute"))
+        wrong += _names(attributes, at)
+        targets.append(TargetConfig(audience, attributes, of_audience))
     return targets
+
+
+def _plan_mapping(read: _Destination, audience: str) -> Any:
+    """Return the mapping of an audience: its own, else that of all plan lists."""
+    own = read.audiences.get(audience) if isinstance(read.audiences, dict) else None
+    return own[ATTRIBUTES] if own and ATTRIBUTES in own else read.plan_attributes
+
+
+def _plan_path(read: _Destination, audience: str) -> tuple[str, ...]:
+    is_own = _plan_mapping(read, audience) is not read.plan_attributes
+    return ("audiences", audience, ATTRIBUTES) if is_own else ("plan_attributes",)
+
+
+def _place(path: tuple[str, ...], read: _Destination, targets: Sequence[TargetConfig]) -> tuple[str, ...]:
+    """Return where in the file a destination's problem is: it knows audiences and names, the file columns."""
+    if path[0] != ATTRIBUTES:
+        return path
+    _, audience, *names = path
+    place = ("segments", ATTRIBUTES) if audience == SEGMENTS else _plan_path(read, audience)
+    for target in targets:
+        for column, name in target.attributes:
+            if target.audience == audience and [name] == names:
+                return (*place, column)
+    return place
 
 
 def _segment_target(read: _Destination, kind: type[Destination], known: Known, wrong: _Wrong) -> list[TargetConfig]:
@@ -260,7 +295,7 @@ def _segment_target(read: _Destination, kind: type[Destination], known: Known, w
     return [TargetConfig(SEGMENTS, attributes, read.segments.options)]
 
 
-def _shared(targets: Sequence[TargetConfig]) -> _Wrong:
+def _shared(read: _Destination, targets: Sequence[TargetConfig]) -> _Wrong:
     """Return the names that two audiences use: leaving one would unset what the other has set."""
     users: dict[str, str] = {}
     wrong: _Wrong = []
@@ -268,7 +303,7 @@ def _shared(targets: Sequence[TargetConfig]) -> _Wrong:
         for name in target.names:
             other = users.setdefault(name.lower(), target.audience)
             if other != target.audience:
-                place = ("segments", "attributes") if target.audience == SEGMENTS else ("plan_attributes",)
+                place = _place((ATTRIBUTES, target.audience, name), read, targets)
                 wrong.append((place, f"{other} and {target.audience} both set {name!r}; put {{audience}} in the name"))
     return wrong
 
@@ -279,6 +314,8 @@ def _names(attributes: Sequence[tuple[str, str]], path: tuple[str, ...]) -> _Wro
     for column, name in attributes:
         if not name.strip() or name.lower() in FIXED:
             wrong.append(((*path, column), f"{name!r} can't be the name of an attribute"))
+        elif "{" in name or "}" in name:
+            wrong.append(((*path, column), f"{name!r}: only {{audience}}, in a plan list, stands for something"))
         elif name.lower() in seen:
             wrong.append(((*path, column), f"two attributes are called {name!r}"))
         seen.add(name.lower())
@@ -298,12 +335,20 @@ def _options(
             wrong.append(
                 ((*path, option), "write the name of the environment variable (A-Z, 0-9, _), never the secret itself")
             )
+        elif not _is_plain(value):
+            wrong.append(((*path, option), "write a text, a number, true or false, or a list of texts"))
     wrong += [
         (path, f"the option {option!r} is missing")
         for option, needed in names.items()
         if needed and option not in given
     ]
     return wrong
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(each, str) for each in value)
+    return isinstance(value, str | int | float)
 
 
 def _find_lines(
@@ -315,6 +360,7 @@ def _find_lines(
             below = (*path, str(key.value))
             if below in lines:
                 problems.append((key.start_mark.line + 1, f"{'.'.join(below)} is there twice"))
+                continue
             lines[below] = key.start_mark.line + 1
             _find_lines(value, below, lines, problems)
     elif isinstance(node, yaml.SequenceNode):
@@ -328,6 +374,23 @@ def _line(lines: Mapping[tuple[str, ...], int], path: tuple[str, ...]) -> int:
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path, 1)
+
+
+def _wrong_types(error: ValidationError, given: object) -> _Wrong:
+    """Return what pydantic says, once a place: it says it again for each kind of value that a key may have."""
+    found: dict[tuple[str, ...], str] = {}
+    for each in error.errors():
+        path, what = _path_of(each["loc"], given), each["msg"].removeprefix("Value error, ")
+        if each["type"] == "missing":
+            path, what = (*path, str(each["loc"][-1])) if path[-1:] != each["loc"][-1:] else path, "is missing"
+        elif each["type"] == "extra_forbidden":
+            what = f"there is no such key{nearest(str(path[-1]), _KEYS)}"
+        elif each["type"] == "model_type":
+            what = "write its keys below it"
+        found[path] = f"{found[path]}, or {what.lower()}" if path in found else what[:1].lower() + what[1:]
+    return [
+        (path, what) for path, what in found.items() if not any(path == other[: len(path)] != other for other in found)
+    ]
 
 
 def _path_of(location: Sequence[int | str], given: object) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ _HEADROOM = "headroom_"
 
 @dataclass(frozen=True)
 class DestinationLists:
-    """By (destination, audience): rows of the file, rows left out because another user has their key, candidates."""
+    """By (destination, audience): rows of the file, rows left out because another has their key, candidates."""
 
     rows: Mapping[tuple[str, str], int] = field(default_factory=dict)
     shared_key: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -56,12 +56,13 @@ def write_lists(
                 else _plan_rows(con, destination, target, kinds)
             )
             con.execute(f"create or replace temp table list_rows as {query}")
+            columns = [column for column, *_ in con.execute("describe list_rows").fetchall()]
+            selected = [identifier(column) for column in columns]
             con.execute(
                 "create or replace temp view list_keys as select * from list_rows where key is not null "
-                "qualify row_number() over (partition by key order by user_id) = 1"
+                # by all columns: a user may have two messages of an audience
+                f"qualify row_number() over (partition by key order by user_id, {', '.join(selected)}) = 1"
             )
-            columns = [column for column, *_ in con.execute("describe list_keys").fetchall()]
-            selected = [identifier(column) for column in columns]
             write_file(con, list_file(folder, *where), "from list_keys", selected, "key")
             rows[where] = count_rows(con, "from list_keys")
             ((keys,),) = con.execute("select count(key) from list_rows").fetchall()
@@ -153,7 +154,8 @@ def _attributes(
 
 def _plain(expression: str, type_: str) -> str:
     if type_.endswith("[]"):
-        return f"array_to_string({expression}, '|')"
+        # providers take no empty text, or take it for none
+        return f"nullif(array_to_string({expression}, '|'), '')"
     if type_.startswith(("DATE", "TIMESTAMP", "TIME")):
         return f"cast({expression} as varchar)"
     if type_.startswith("DECIMAL") or type_ in ("FLOAT", "REAL"):

@@ -27,6 +27,7 @@ from orchestration.activation.destinations.interface import (
     WrongSettings,
     rejected,
 )
+from orchestration.activation.destinations.options import wrong_url
 from orchestration.activation.destinations.pieces import in_pieces
 
 URL = "https://api.batch.com/2.11"
@@ -63,20 +64,23 @@ class Batch(Destination):
     @classmethod
     def check(cls, options: Mapping[str, Any], attributes: Mapping[str, Sequence[str]]) -> list[Problem]:
         """Return what Batch does not take: names other than ``[a-z0-9_]{1,30}``, or more than 50 of them at once."""
-        problems = []
+        problems = wrong_url(options)
         least = options.get("mass_update_from", 1)
         if not isinstance(least, int) or isinstance(least, bool) or least < 1:
-            problems.append(Problem(("mass_update_from",), "Write a whole number of rows, 1 or more."))
+            problems.append(Problem(("options", "mass_update_from"), "Write a whole number of rows, 1 or more."))
         for audience, names in attributes.items():
             problems += [
                 Problem(
-                    (audience, name), "Batch takes names of at most 30 letters a-z, digits and _: map it to another."
+                    ("attributes", audience, name),
+                    f"Batch takes names of at most 30 letters a-z, digits and _: map {name} to another.",
                 )
                 for name in names
                 if not _NAME.fullmatch(name)
             ]
             if len(names) > _MOST_ATTRIBUTES:
-                problems.append(Problem((audience,), f"Batch takes {_MOST_ATTRIBUTES} attributes at once: map fewer."))
+                problems.append(
+                    Problem(("attributes", audience), f"Batch takes {_MOST_ATTRIBUTES} attributes at once: map fewer.")
+                )
         return problems
 
     def prepare(self, target: Target) -> None:

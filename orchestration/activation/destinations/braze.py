@@ -29,6 +29,7 @@ from orchestration.activation.destinations.interface import (
     Value,
     rejected,
 )
+from orchestration.activation.destinations.options import wrong_url
 
 _MOST, _LONGEST = 75, 255
 #: Words of Braze's messages that say what is wrong with a row for ever, and what we call it.
@@ -76,22 +77,27 @@ class Braze(Destination):
     @classmethod
     def check(cls, options: Mapping[str, Any], attributes: Mapping[str, Sequence[str]]) -> list[Problem]:
         """Return what Braze does not take, and names that are Braze's own fields."""
-        problems = []
+        problems = wrong_url(options)
         rows = options.get("rows", _MOST)
         if not isinstance(rows, int) or isinstance(rows, bool) or not 1 <= rows <= _MOST:
             problems.append(
-                Problem(("rows",), f"Write a whole number from 1 to {_MOST}; 50 where Braze bills by users.")
+                Problem(("options", "rows"), f"Write a whole number from 1 to {_MOST}; 50 where Braze bills by users.")
             )
         if options.get("update_existing_only", "false") not in (True, False, "true", "false"):
-            problems.append(Problem(("update_existing_only",), "Write true or false."))
+            problems.append(Problem(("options", "update_existing_only"), "Write true or false."))
         for audience, names in attributes.items():
             for name in names:
                 if _RESERVED.fullmatch(name):
                     problems.append(
-                        Problem((audience, name), "This is a field of Braze's own: map it to another name.")
+                        Problem(
+                            ("attributes", audience, name),
+                            f"{name!r} is a field of Braze's own: map it to another name.",
+                        )
                     )
                 elif len(name) > _LONGEST:
-                    problems.append(Problem((audience, name), f"Braze takes names of at most {_LONGEST} characters."))
+                    problems.append(
+                        Problem(("attributes", audience, name), f"Braze takes names of at most {_LONGEST} characters.")
+                    )
         return problems
 
     def refuse(self, target: Target, row: Row) -> str | None:

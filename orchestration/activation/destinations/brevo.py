@@ -26,6 +26,7 @@ from orchestration.activation.destinations.interface import (
     rejected,
 )
 from orchestration.activation.destinations.jobs import follow, piecewise, read_report, rows_of_report
+from orchestration.activation.destinations.options import wrong_url
 
 _URL = "https://api.brevo.com/v3"
 #: Where Brevo keeps the reports of imports.
@@ -64,10 +65,10 @@ class Brevo(Destination):
     @classmethod
     def check(cls, options: Mapping[str, Any], attributes: Mapping[str, Sequence[str]]) -> list[Problem]:
         """Return names that Brevo does not take, and names that are one name there: it knows capital letters only."""
-        problems = []
+        problems = wrong_url(options)
         for audience, names in attributes.items():
             for name in names:
-                path = ("audiences", audience, "attributes", name)
+                path = ("attributes", audience, name)
                 if not _NAME.fullmatch(name):
                     text = f"Brevo takes no attribute {name!r}: use up to 50 letters, digits and _, a letter first."
                     problems.append(Problem(path, text))

@@ -19,7 +19,6 @@ import duckdb
 
 from orchestration.activation.destinations.client import LOOPBACK
 from orchestration.activation.destinations.interface import (
-    SEGMENTS,
     LostAnswer,
     NotTaken,
     Patience,
@@ -86,11 +85,12 @@ class Files(WholeDestination):
         if not isinstance(formats, list | tuple) or not formats or not set(map(str, formats)) <= set(FORMATS):
             problems.append(Problem(("options", "formats"), f"must be a list of {', '.join(FORMATS)}"))
         for audience, names in attributes.items():
-            path = ("segments", "attributes") if audience == SEGMENTS else ("plan_attributes",)
             for column in names:
                 if not _COLUMN.fullmatch(column):
                     rule = "begin with a letter, and be letters, digits, spaces and _ . : -, 100 at most"
-                    problems.append(Problem(path, f"the name of a column must {rule}: {column!r}"))
+                    problems.append(
+                        Problem(("attributes", audience, column), f"the name of a column must {rule}: {column!r}")
+                    )
         return problems
 
     def prepare(self, target: Target) -> None:

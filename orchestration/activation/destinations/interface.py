@@ -146,7 +146,10 @@ class Patience:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong in destinations.yml: where, as the path of keys below the destination, and what to do."""
+    """What is wrong in destinations.yml: where, and what to do.
+
+    ``path`` is ``("options", option)`` or ``("attributes", audience, name)``, without the name where it is all of them.
+    """
 
     path: tuple[str, ...]
     text: str

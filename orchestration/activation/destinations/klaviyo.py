@@ -26,6 +26,7 @@ from orchestration.activation.destinations.interface import (
     rejected,
 )
 from orchestration.activation.destinations.jobs import follow, piecewise
+from orchestration.activation.destinations.options import wrong_url
 
 _URL = "https://a.klaviyo.com"
 _REVISION = "2026-07-15"
@@ -69,8 +70,8 @@ class Klaviyo(Destination):
     def check(cls, options: Mapping[str, Any], attributes: Mapping[str, Sequence[str]]) -> list[Problem]:
         """Return names that Klaviyo keeps for itself: consent and addresses are set by them."""
         text = "Klaviyo keeps names that begin with $ for itself: name the attribute otherwise."
-        return [
-            Problem(("audiences", audience, "attributes", name), text)
+        return wrong_url(options) + [
+            Problem(("attributes", audience, name), text)
             for audience, names in attributes.items()
             for name in names
             if name.startswith("$") or not name.strip()

@@ -28,6 +28,7 @@ from orchestration.activation.destinations.interface import (
     Value,
     rejected,
 )
+from orchestration.activation.destinations.options import wrong_url
 from orchestration.activation.destinations.pieces import in_pieces
 
 URL = "https://api.onesignal.com"
@@ -66,21 +67,25 @@ class OneSignal(Destination):
     @classmethod
     def check(cls, options: Mapping[str, Any], attributes: Mapping[str, Sequence[str]]) -> list[Problem]:
         """Return names that are OneSignal's own, and more tags than its plan takes (if ``tag_limit`` says how many)."""
-        problems = []
+        problems = wrong_url(options)
         if not _APP.fullmatch(str(options.get("app", ""))):
-            problems.append(Problem(("app",), "Write the id of the app at OneSignal: 8-4-4-4-12 hexadecimal digits."))
+            problems.append(
+                Problem(("options", "app"), "Write the id of the app at OneSignal: 8-4-4-4-12 hexadecimal digits.")
+            )
         for audience, names in attributes.items():
             problems += [
-                Problem((audience, name), "OneSignal's messages use this name: map it to another.")
+                Problem(("attributes", audience, name), f"OneSignal's messages use {name!r}: map it to another.")
                 for name in names
                 if name in _RESERVED or not name
             ]
         most, tags = options.get("tag_limit"), {name for names in attributes.values() for name in names}
         if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
-            problems.append(Problem(("tag_limit",), "Write how many tags a user may have by your plan at OneSignal."))
+            problems.append(
+                Problem(("options", "tag_limit"), "Write how many tags a user may have by your plan at OneSignal.")
+            )
         elif most is not None and len(tags) > most:
             problems.append(
-                Problem(("tag_limit",), f"{len(tags)} tags are mapped, {most} a user are allowed: map fewer.")
+                Problem(("options", "tag_limit"), f"{len(tags)} tags are mapped, {most} a user are allowed: map fewer.")
             )
         return problems
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from orchestration.activation.destinations.client import LOOPBACK
 from orchestration.activation.destinations.interface import Problem
 
 _KINDS = ("email", "phone")
@@ -17,6 +18,15 @@ def wrong_addresses(options: Mapping[str, Any]) -> list[Problem]:
     if isinstance(kinds, list) and all(kind in _KINDS for kind in kinds):
         return []
     return [Problem(("options", "addresses"), f"must be a list of {', '.join(_KINDS)}")]
+
+
+def wrong_url(options: Mapping[str, Any]) -> list[Problem]:
+    """Return what is wrong with the address of a provider, if one is given: secrets go to https alone."""
+    parts = split_url(options)
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+    if "url" not in options or (parts.hostname and is_safe):
+        return []
+    return [Problem(("options", "url"), "must be an https address, such as https://api.example.com")]
 
 
 def split_url(options: Mapping[str, Any], option: str = "url") -> SplitResult:

@@ -26,6 +26,7 @@ from orchestration.activation.destinations.interface import (
     rejected,
 )
 from orchestration.activation.destinations.jobs import follow, piecewise, read_report, rows_of_report
+from orchestration.activation.destinations.options import wrong_url
 
 _URL = "https://api.sendgrid.com"
 _CONTACTS = "/v3/marketing/contacts"
@@ -62,9 +63,9 @@ class SendGrid(Destination):
     @classmethod
     def check(cls, options: Mapping[str, Any], attributes: Mapping[str, Sequence[str]]) -> list[Problem]:
         """Return names that are no ids of custom fields for text, and audiences that no field would show."""
-        problems = [
+        problems = wrong_url(options) + [
             Problem(
-                ("audiences", audience, "attributes", name),
+                ("attributes", audience, name),
                 f"{name} is no id of a custom field for text at SendGrid: make the field as Text, whatever it holds "
                 "(others can't be emptied), and write the id that SendGrid gives it, such as e1_T.",
             )
@@ -76,7 +77,7 @@ class SendGrid(Destination):
             others = {name for other, them in attributes.items() if other != audience for name in them}
             problems += [
                 Problem(
-                    ("audiences", audience, "attributes", name),
+                    ("attributes", audience, name),
                     f"{name} is a field of another audience too: who left one would lose the other's. Make a field.",
                 )
                 for name in names

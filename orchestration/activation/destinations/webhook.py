@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import httpx
 
 from orchestration import clock
-from orchestration.activation.destinations.client import LOOPBACK, Client, limiter
+from orchestration.activation.destinations.client import Client, limiter
 from orchestration.activation.destinations.interface import (
     TAKEN,
     Destination,
@@ -29,7 +29,7 @@ from orchestration.activation.destinations.interface import (
     WrongSettings,
     rejected,
 )
-from orchestration.activation.destinations.options import split_url, wrong_addresses
+from orchestration.activation.destinations.options import split_url, wrong_addresses, wrong_url
 
 _MOST_ROWS = 10_000
 #: A shorter secret can be guessed from one signed batch.
@@ -74,15 +74,9 @@ class Webhook(Destination):
     @classmethod
     def check(cls, options: Mapping[str, Any], attributes: Mapping[str, Sequence[str]]) -> list[Problem]:
         """Return what is wrong with the address, the size of a batch, the kinds of address and the rate."""
-        problems = wrong_addresses(options)
+        problems = [*wrong_addresses(options), *wrong_url(options)]
         parts = split_url(options)
-        if not parts.hostname or not (
-            parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
-        ):
-            problems.append(
-                Problem(("options", "url"), "must be an https address, such as https://crm.example.com/barometer")
-            )
-        elif parts.username or parts.password or parts.fragment:
+        if parts.username or parts.password or parts.fragment:
             problems.append(Problem(("options", "url"), "must hold no user, password or fragment: batches are signed"))
         rows, rate = options.get("rows", 1), options.get("rate", 1)
         if type(rows) is not int or not 1 <= rows <= _MOST_ROWS:

@@ -238,10 +238,10 @@ def test_names_and_options_are_checked() -> None:
         {"mass_update_from": 0}, {"vip": ["Vip", "x" * 31, "a"], "all": [f"n{number}" for number in range(51)]}
     )
     assert [problem.path for problem in problems] == [
-        ("mass_update_from",),
-        ("vip", "Vip"),
-        ("vip", "x" * 31),
-        ("all",),
+        ("options", "mass_update_from"),
+        ("attributes", "vip", "Vip"),
+        ("attributes", "vip", "x" * 31),
+        ("attributes", "all"),
     ]
     assert Batch.check({}, {"vip": ["x" * 30], "all": [f"n{number}" for number in range(50)]}) == []
 

@@ -163,9 +163,15 @@ def test_wrong_settings_say_what_to_do_and_no_secret(
 
 def test_names_options_and_values_are_checked(onesignal: OneSignalStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     problems = OneSignal.check({"app": "my app", "tag_limit": 2}, {"vip": ["user", "a"], "new": ["a", "b"]})
-    assert [problem.path for problem in problems] == [("app",), ("vip", "user"), ("tag_limit",)]
+    assert [problem.path for problem in problems] == [
+        ("options", "app"),
+        ("attributes", "vip", "user"),
+        ("options", "tag_limit"),
+    ]
     assert OneSignal.check({"app": APP, "tag_limit": 2}, {"vip": ["a"], "new": ["a", "b"]}) == []
-    assert [problem.path for problem in OneSignal.check({"app": APP, "tag_limit": "2"}, {})] == [("tag_limit",)]
+    assert [problem.path for problem in OneSignal.check({"app": APP, "tag_limit": "2"}, {})] == [
+        ("options", "tag_limit")
+    ]
     to = made(OneSignal, onesignal, monkeypatch)
     assert to.refuse(PLAN, row("u1", a="")) == "empty_text:a"
     assert to.refuse(PLAN, row("u1", a=float("nan"))) == "no_number:a"

@@ -403,7 +403,10 @@ def test_a_secret_in_place_of_its_variable_is_found_and_not_repeated():
 
 def test_columns_that_would_be_formulas_are_found():
     wrong = Files.check({"url": "out"}, {"segments": ["rfm", "=rfm", "last visit"], "hot": ["a_b", "e\nmail"]})
-    assert [problem.path for problem in wrong] == [("segments", "attributes"), ("plan_attributes",)]
+    assert [problem.path for problem in wrong] == [
+        ("attributes", "segments", "=rfm"),
+        ("attributes", "hot", "e\nmail"),
+    ]
     assert "'=rfm'" in wrong[0].text
 
 
