@@ -168,6 +168,8 @@ class Destination(ABC):
     options: ClassVar[Mapping[str, bool]] = {}
     #: Options of an audience, likewise.
     audience_options: ClassVar[Mapping[str, bool]] = {}
+    #: Options, of the destination or of an audience, that say where rows lie: where one differs, it is another place.
+    place: ClassVar[frozenset[str]] = frozenset({"url", "project", "app", "list", "audience"})
     #: Options whose value is the name of the environment variable with a secret; all must be given.
     secrets: ClassVar[tuple[str, ...]] = ()
     #: An object may have its own, from its options.

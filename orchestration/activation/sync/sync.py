@@ -116,8 +116,10 @@ def _build(kind: type[Destination], name: str, options: Mapping[str, Any], situa
 
 
 def fingerprint_of(config: DestinationConfig, target: TargetConfig) -> str:
-    """Return what tells whether rows lie at the same place at the provider."""
-    place = [config.kind.type, dict(config.options), dict(target.options)]
+    """Return what tells whether rows lie at the same place at the provider; how they are sent is no part of it."""
+    of_place = config.kind.place
+    options = ({name: given[name] for name in given.keys() & of_place} for given in (config.options, target.options))
+    place = [config.kind.type, *options]
     return hashlib.sha256(json.dumps(place, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -359,6 +360,15 @@ def test_another_list_is_filled_and_the_old_one_emptied(tmp_path: Path) -> None:
     finally:
         del KINDS["in_memory"]
     assert set(moved.provider.members) == {("new", "u1")}
+
+
+def test_how_rows_are_sent_is_no_other_place(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.extract(D1, _people("u1"))
+    world.sync(D1)
+    world.config = replace(world.config, options={"rows": 1, "key_env": "ANOTHER"})
+    world.sync(D1)
+    assert world.provider.calls == [] and world.provider.once == ["u1"]
 
 
 def test_wrong_settings_stop_the_audience_and_blame_no_row(world: World) -> None:
