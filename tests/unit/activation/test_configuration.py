@@ -330,7 +330,9 @@ def columns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the project be parsed: user_360 has a column for each family."""
     families = [file.stem.removeprefix("fam_") for file in (ROOT / "dbt_project/models/families").glob("fam_*.sql")]
     user_360 = Described("", dict.fromkeys(families, ""))
-    monkeypatch.setattr(configuration, "read_manifest", dict)
+    names = [f"aud_{audience.name}" for audience in audiences()]
+    nodes = {name: {"name": name, "fqn": ["barometer", "audiences", name]} for name in names}
+    monkeypatch.setattr(configuration, "read_manifest", lambda: {"nodes": nodes})
     monkeypatch.setattr(configuration, "mart_descriptions", lambda manifest: {"user_360": user_360})
 
 

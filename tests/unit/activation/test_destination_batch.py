@@ -287,8 +287,9 @@ def test_the_stand_in_names_calls_that_no_sync_makes(path: str, body: object) ->
 
 def test_rates_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    hurry(Batch, monkeypatch, 20)
-    monkeypatch.setattr(Batch, "rates", {**Batch.rates, "update": ((900, 0.35),)})
+    # what is sent in time may come late on a busy machine, and then together with what follows
+    hurry(Batch, monkeypatch, 5)
+    monkeypatch.setattr(Batch, "rates", {**Batch.rates, "update": ((900, 0.8),)})
     with BatchStandIn(speed=25) as batch:
         batch.windows = {**batch.windows, "update": ((1000, 0.3),)}
         to = made(Batch, batch, monkeypatch)
