@@ -42,15 +42,15 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
 }
 #: What runs only when it is named.
 _ON_REQUEST = {"orders", "long stories", "kills"}
-#: Groups that need one core each run two at a time; the others have two processes of their own.
-SIDE_BY_SIDE = (
-    ("lint", "dbt unit tests"),
-    ("unit",),
-    ("properties",),
-    ("end to end",),
-    ("browser", "faults"),
-    ("orders", "long stories"),
-    ("kills",),
+#: One after the other: lanes that run side by side, each a row of groups that need one core. What has two processes of
+#: its own is alone.
+STAGES: Sequence[Sequence[Sequence[str]]] = (
+    (("lint", "dbt unit tests", "browser"), ("faults",)),
+    (("unit",),),
+    (("properties",),),
+    (("end to end",),),
+    (("orders",), ("long stories",)),
+    (("kills",),),
 )
 
 
@@ -61,16 +61,21 @@ def main(names: Sequence[str]) -> int:
         print(f"There is no group {', '.join(sorted(unknown))}; there are: {', '.join(GROUPS)}.")
         return 2
     lines, is_failed = [], False
-    for stage in SIDE_BY_SIDE:
-        chosen = [name for name in stage if name in names or (not names and name not in _ON_REQUEST)]
-        with ThreadPoolExecutor(max(len(chosen), 1)) as pool:
-            for name, (ok, seconds) in zip(
-                chosen, pool.map(_run, chosen, [len(chosen) > 1] * len(chosen)), strict=True
-            ):
-                is_failed |= not ok
-                lines.append(f"{name:<16} {seconds:7.1f} s  {'ok' if ok else 'FAILED'}")
+    for stage in STAGES:
+        chosen = [[name for name in lane if name in names or (not names and name not in _ON_REQUEST)] for lane in stage]
+        lanes = [lane for lane in chosen if lane]
+        with ThreadPoolExecutor(max(len(lanes), 1)) as pool:
+            for done in pool.map(_run_lane, lanes, [len(lanes) > 1] * len(lanes)):
+                for name, ok, seconds in done:
+                    is_failed |= not ok
+                    lines.append(f"{name:<16} {seconds:7.1f} s  {'ok' if ok else 'FAILED'}")
     print("\n" + "\n".join(lines), flush=True)
     return int(is_failed)
+
+
+def _run_lane(names: Sequence[str], is_beside_another: bool) -> list[tuple[str, bool, float]]:
+    """Run groups one after the other; return the name of each, whether it succeeded, and its seconds."""
+    return [(name, *_run(name, is_beside_another)) for name in names]
 
 
 def _run(name: str, is_beside_another: bool) -> tuple[bool, float]:
