@@ -8,6 +8,7 @@ import dagster as dg
 from orchestration.activation.assets import SEGMENT_EXTRACTS
 from orchestration.activation.configuration import DestinationConfig
 from orchestration.activation.sync.guards import GUARDS
+from orchestration.activation.sync.ledger import has_news
 from orchestration.activation.sync.run import remove_what_must_go, situation_of, sync_destination
 from orchestration.activation.sync.sync import Report
 from orchestration.ownership import OWNERS
@@ -159,6 +160,9 @@ def _records_of(dates: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         settings = warehouse.settings
         if warehouse.kind != NIGHTLY or not settings.published_file.exists():
             yield dg.AssetObservation(RECORDS, metadata={"skipped": "nothing is published"})
+            return
+        if not has_news(settings.activation_file, warehouse.run_id):
+            yield dg.AssetObservation(RECORDS, metadata={"skipped": "this run sent nothing"})
             return
         # the sync may have taken an hour, in which another run began
         if warehouse.is_held:

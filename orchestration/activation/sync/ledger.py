@@ -443,6 +443,15 @@ def forget_runs(file: Path, now: datetime, days: int) -> int:
         ).rowcount
 
 
+def has_news(file: Path, run_id: str) -> bool:
+    """Whether a run sent anything, or could not send all: what it says then belongs into the published file."""
+    with open_ledger(file) as con:
+        found = con.execute(
+            "select 1 from sync_runs where run_id = ? and (sent > 0 or outcome <> 'complete') limit 1", [run_id]
+        )
+        return found.fetchone() is not None
+
+
 def destinations_of(con: sqlite3.Connection) -> dict[str, tuple[str, dict[str, Any]]]:
     """Return the type and options of every destination that was ever sent to, as they were last."""
     rows = con.execute("select destination, type, options from sync_targets order by destination").fetchall()

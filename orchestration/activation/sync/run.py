@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from orchestration import clock
 from orchestration.activation.configuration import DestinationConfig
 from orchestration.activation.extracts import raise_if_blocked
 from orchestration.activation.sync.ledger import Ledger, StoredTarget, destinations_of, open_ledger
-from orchestration.activation.sync.sync import Report, Situation, TargetSync, build, retire
+from orchestration.activation.sync.sync import Report, Situation, TargetSync, build, retire, run_of
 from orchestration.activation.sync.vetoes import keep_vetoes
 from orchestration.errors import BarometerError
 from orchestration.settings import Settings
@@ -139,6 +140,7 @@ def _retired(ledger: Ledger, name: str, stored: StoredTarget, situation: Situati
         retire(ledger, name, stored, ledger.entries(stored.audience), situation, report.tally)
     except BarometerError as error:
         report.tally.stopped = error
+    ledger.keep_run(run_of(report, situation, clock.now().isoformat(sep=" ", timespec="microseconds")))
     return report
 
 
