@@ -162,6 +162,7 @@ def _records_of(dates: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             yield dg.AssetObservation(RECORDS, metadata={"skipped": "nothing is published"})
             return
         if not has_news(settings.activation_file, warehouse.run_id):
+            log.info("Records of the sync: nothing is new")
             yield dg.AssetObservation(RECORDS, metadata={"skipped": "this run sent nothing"})
             return
         # the sync may have taken an hour, in which another run began
