@@ -714,6 +714,19 @@ def test_every_table_is_in_the_docs(story: Story) -> None:
         assert mart_descriptions(read_manifest()).keys() <= named, page
 
 
+def test_no_secret_and_no_address_is_in_logs_metadata_errors_and_records(story: Story) -> None:
+    """What Dagster keeps of every run, dbt's logs, and the ledger of a provider that knows people by their user_id."""
+    settings = story.settings
+    values = personal_values(settings.landing, settings.working_file)
+    addresses = {value for kind in ("email", "phone") for value in values[kind]}
+    assert len(addresses) > 1000
+    kept = [path for folder in ("dagster", "logs") for path in (settings.data / folder).rglob("*") if path.is_file()]
+    kept.append(settings.activation_file)
+    assert len(kept) > 10 and any(bytes_found(path, ["braze_has_all_of_next_cycle"]) for path in kept)
+    for path in kept:
+        assert not bytes_found(path, {*addresses, BrazeStandIn.environment["BRAZE_KEY"]}), path
+
+
 def test_no_personal_data_is_published(story: Story) -> None:
     """Every e-mail, phone, name, birth date, address, link and property that landed, and every rejected row."""
     settings = story.settings
