@@ -38,10 +38,11 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
     "faults": ([*PYTEST, "tests/faults"],),
     "long stories": ([*PYTEST, *sorted(_SOAK)],),
     "orders": ([sys.executable, "-m", "tests.properties.orders", "--orders", "1000"],),
+    "syncs": ([sys.executable, "-m", "tests.properties.syncs", "--scripts", "2000"],),
     "kills": ([sys.executable, "-m", "tests.faults.soak", "--kills", "300"],),
 }
 #: What runs only when it is named.
-_ON_REQUEST = {"orders", "long stories", "kills"}
+_ON_REQUEST = {"orders", "long stories", "syncs", "kills"}
 #: Groups that need one core each run two at a time; the others have two processes of their own.
 SIDE_BY_SIDE = (
     ("lint", "dbt unit tests"),
@@ -50,7 +51,7 @@ SIDE_BY_SIDE = (
     ("end to end",),
     ("browser", "faults"),
     ("orders", "long stories"),
-    ("kills",),
+    ("syncs", "kills"),
 )
 
 
