@@ -347,6 +347,18 @@ def test_rows_to_blame_are_found_by_halves(tmp_path: Path) -> None:
     assert world.keys == ["u1", "u3"] and report.tally.reasons == {("set", "rejected", "http_400"): 1}
 
 
+def test_a_row_refused_for_a_reason_that_nobody_told_is_tried_again(world: World) -> None:
+    world.extract(D1, _people("u1"))
+
+    def refuse(operation: str, rows: Sequence[Row]) -> None:
+        raise Refused("errors_unread", is_permanent=False)
+
+    world.provider.fail = refuse
+    assert world.sync(D1).tally.rejected == 1
+    world.provider.fail = lambda operation, rows: None
+    assert world.sync(D1).outcome == "complete" and world.keys == ["u1"]
+
+
 def test_who_withdrew_after_the_plan_is_not_sent_and_is_taken_out_first(world: World) -> None:
     world.extract(D1, _people("u1", "u2"))
     world.veto("u2")
