@@ -38,10 +38,11 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
     "faults": ([*PYTEST, "tests/faults"],),
     "long stories": ([*PYTEST, *sorted(_SOAK)],),
     "orders": ([sys.executable, "-m", "tests.properties.orders", "--orders", "1000"],),
+    "syncs": ([sys.executable, "-m", "tests.properties.syncs", "--scripts", "2000"],),
     "kills": ([sys.executable, "-m", "tests.faults.soak", "--kills", "300"],),
 }
 #: What runs only when it is named.
-_ON_REQUEST = {"orders", "long stories", "kills"}
+_ON_REQUEST = {"orders", "long stories", "syncs", "kills"}
 #: One after the other: lanes that run side by side, each a row of groups that need one core. What has two processes of
 #: its own is alone.
 STAGES: Sequence[Sequence[Sequence[str]]] = (
@@ -50,7 +51,7 @@ STAGES: Sequence[Sequence[Sequence[str]]] = (
     (("properties",),),
     (("end to end",),),
     (("orders",), ("long stories",)),
-    (("kills",),),
+    (("syncs",), ("kills",)),
 )
 
 

@@ -22,6 +22,7 @@ class BrevoStandIn(WithFiles):
     """``lists`` are those of the account; ``stuck`` are EXT_IDs that a list does not let go of."""
 
     type = "brevo"
+    contract = "brevo.openapi.json"
     environment = {"BREVO_API_KEY": KEY}
     windows = {"contacts": ((10, 1.0), (36_000, 3600.0)), "others": ((100, 3600.0),)}
     server = "https://api.brevo.com"

@@ -20,7 +20,7 @@ CONTRACTS = ROOT.parent / "shared" / "contracts"
 
 
 def need(name: str) -> Path:
-    """Return the file of a contract; skip the test, saying why, where it is not there."""
+    """Return the file of a contract, which may be one of the project's own; skip the test, saying why, without it."""
     file = CONTRACTS / name
     if not file.exists():
         pytest.skip(f"the provider's contract {name} is not beside the project")

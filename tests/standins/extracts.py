@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,17 @@ def config_of(
 
 
 def write_extract(
-    extracts: Path, as_of: date, config: DestinationConfig, lists: Mapping[str, Rows], candidates: int | None = None
+    extracts: Path,
+    as_of: date,
+    config: DestinationConfig,
+    lists: Mapping[str, Rows],
+    candidates: int | None = None,
+    writer: duckdb.DuckDBPyConnection | None = None,
 ) -> None:
-    """Write the extracts of a date: by audience, and by user_id, the attributes (and ``email``, ``phone``, ``key``)."""
+    """Write the extracts of a date: by audience, and by user_id, the attributes (and ``email``, ``phone``, ``key``).
+
+    ``writer`` is a connection in memory, for those who write many.
+    """
     folder = extracts / as_of.isoformat()
     files, counts = {}, []
     for audience, rows in lists.items():
@@ -49,11 +58,13 @@ def write_extract(
             )
             for user, row in rows.items()
         )
-        with duckdb.connect() as con:
+        with duckdb.connect() if writer is None else nullcontext(writer) as con:
             types = [_type([row[i] for row in content]) for i in range(len(columns))]
-            con.execute("create table t(" + ", ".join(f'"{c}" {t}' for c, t in zip(columns, types, strict=True)) + ")")
+            typed = ", ".join(f'"{c}" {t}' for c, t in zip(columns, types, strict=True))
+            con.execute(f"create or replace temp table t({typed})")
             if content:
-                con.executemany(f"insert into t values ({', '.join('?' * len(columns))})", content)
+                places = ", ".join([f"({', '.join('?' * len(columns))})"] * len(content))
+                con.execute(f"insert into t values {places}", [value for row in content for value in row])
             con.execute(f"copy t to '{file}' (format parquet)")
         files[file.relative_to(folder).as_posix()] = hashlib.sha256(file.read_bytes()).hexdigest()
         counts.append([config.name, audience, len(rows), 0, len(rows) if candidates is None else candidates])

@@ -23,6 +23,7 @@ class KlaviyoStandIn(StandIn):
     """``lists`` are those of the account; ``names_rows``: whether an error says which row it is about."""
 
     type = "klaviyo"
+    contract = "klaviyo.openapi.json"
     environment = {"KLAVIYO_API_KEY": KEY}
     windows = {"jobs": _FEW, "job": _FEW, "errors": _FEW, "removals": _FEW, "profiles": _MANY, "members": _MANY}
     server = "https://a.klaviyo.com"

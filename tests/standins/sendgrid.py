@@ -27,6 +27,7 @@ class SendGridStandIn(WithFiles):
     """
 
     type = "sendgrid"
+    contract = "sendgrid-mc-contacts.openapi.json"
     environment = {"SENDGRID_API_KEY": KEY}
     server = "https://api.sendgrid.com"
 

@@ -213,7 +213,12 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
         wbufsize, disable_nagle_algorithm = -1, True
 
         def _take(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            length = int(self.headers.get("content-length") or 0)
+            body = self.rfile.read(length)
+            if len(body) < length:
+                # whoever called was killed before all of it was said
+                self.close_connection = True
+                return
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
             request = Request(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body, time.monotonic())

@@ -30,6 +30,8 @@ def documented(name: str) -> Any:
 
 class WebhookStandIn(StandIn):
     type = "webhook"
+    contract = str(ROOT / "docs" / "webhook.openapi.yaml")
+    server = "https://receiver.example.com"
     environment = {"WEBHOOK_SECRET": "0f6c1d1f1a4b4f0e9d2b7c3a5e8f9012"}
     rows = 100
     addresses = ("email",)

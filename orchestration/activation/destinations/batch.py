@@ -169,7 +169,7 @@ class Batch(Destination):
         for error in errors:
             index = error.get("bulk_index")
             if not isinstance(index, int) or not 0 <= index < len(rows):
-                raise Refused("error_without_row")
+                raise Refused("error_without_row", is_permanent=False)
             part = str(error.get("category", "row"))
             code = ":".join(filter(None, (part, str(error.get("attribute", "")))))
             outcomes[rows[index].key] = rejected(code, is_permanent=part in _PERMANENT)

@@ -146,7 +146,7 @@ class Braze(Destination):
         found = _errors(answer, "attributes", keys)
         if found is None:
             # sent again for halves of the rows: the same attributes said twice change nothing
-            raise Refused("error_without_row")
+            raise Refused("error_without_row", is_permanent=False)
         outcomes.update(found)
         if said(answer).get("message") != "success" and not answer.is_client_error:
             outcomes.update({key: Outcome(UNKNOWN, "queued") for key in keys if key not in found})

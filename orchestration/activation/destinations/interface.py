@@ -106,11 +106,14 @@ class LostAnswer(Exception):
 
 
 class Refused(Exception):
-    """The provider refuses a whole call and does not say which row is to blame: halves of it are tried."""
+    """The provider refuses a whole call and does not say which row is to blame: halves of it are tried.
 
-    def __init__(self, code: object) -> None:
+    ``is_permanent``: whether a row that is left alone with it is refused for ever; not where the reason was not told.
+    """
+
+    def __init__(self, code: object, is_permanent: bool = True) -> None:
         super().__init__(as_code(code))
-        self.code = as_code(code)
+        self.code, self.is_permanent = as_code(code), is_permanent
 
 
 class WrongSettings(BarometerError):

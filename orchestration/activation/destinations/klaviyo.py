@@ -117,7 +117,7 @@ class Klaviyo(Destination):
         refused = self._refused(path, rows) if ended.get("failed_count") else {}
         if len(refused) < int(ended.get("failed_count") or 0):
             # a row failed that nothing names: halves of the call tell it
-            raise Refused("errors_without_row")
+            raise Refused("errors_without_row", is_permanent=False)
         return {row.key: refused.get(row.key, TAKEN) for row in rows}
 
     def _refused(self, path: str, rows: Sequence[Row]) -> dict[str, Outcome]:
@@ -136,6 +136,8 @@ class Klaviyo(Destination):
                 index = _INDEX.search((what.get("source") or {}).get("pointer") or "")
                 if key not in keys and index is not None and int(index[1]) < len(rows):
                     key = rows[int(index[1])].key
+                if len(rows) == 1:
+                    key = rows[0].key
                 if key in keys:
                     refused[key] = rejected(what["code"], is_permanent=bool(_PERMANENT.search(what["code"])))
             following = parse_qs(urlsplit((said.get("links") or {}).get("next") or "").query)

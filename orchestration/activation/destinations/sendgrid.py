@@ -148,7 +148,7 @@ class SendGrid(Destination):
         refused = self._refused(rows, contacts, str(results.get("errors_url") or ""))
         if len(refused) < (len(rows) if ended["status"] == "failed" else int(results.get("errored_count") or 1)):
             # rows failed that nothing names: halves of the call tell them
-            raise Refused("errors_unread")
+            raise Refused("errors_unread", is_permanent=False)
         return {row.key: refused.get(row.key, TAKEN) for row in rows}
 
     def _refused(self, rows: Sequence[Row], contacts: Sequence[Mapping[str, Any]], url: str) -> dict[str, Outcome]:

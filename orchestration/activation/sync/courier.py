@@ -98,7 +98,7 @@ def deliver(destination: Destination, target: Target, operation: str, rows: Sequ
         return {row.key: Outcome(UNKNOWN, error.code) for row in rows}
     except Refused as error:
         if len(rows) == 1:
-            return {rows[0].key: rejected(error.code)}
+            return {rows[0].key: rejected(error.code, error.is_permanent)}
         half = len(rows) // 2
         return deliver(destination, target, operation, rows[:half]) | deliver(
             destination, target, operation, rows[half:]

@@ -11,11 +11,12 @@ from orchestration.errors import BarometerError
 
 
 class Wanted(NamedTuple):
-    """A row of an extract: its key, its user, and the hash of all that would be sent."""
+    """A row of an extract: its key, its user, the hash of all that would be sent, and the channel it is for."""
 
     key: str
     user_id: str
     hash: str
+    channel: str | None = None
 
 
 def is_said(entry: Entry, hash_: str) -> bool:

@@ -38,17 +38,17 @@ class ExtractFile:
         self._retired = [name for name in names if name not in self._here]
         self._con.execute("create or replace table to_send(key varchar)")
         # whatever changes what is said of a row changes its hash
-        said = json.dumps([plan_date, sorted([*self._here, *self._retired])])
+        said = json.dumps([plan_date, sorted(self._here), sorted(self._retired)])
         salt = hashlib.md5(said.encode(), usedforsecurity=False).hexdigest()
         values = ", ".join(
-            f"coalesce(cast({identifier(name)} as varchar), chr(30))" for name in columns if name not in ("key",)
+            f"coalesce(cast({identifier(name)} as varchar), chr(30))" for name in sorted(columns) if name != "key"
         )
         self._hash = f"md5(concat_ws(chr(31), {literal(salt)}, {values}))"
 
     def wanted(self) -> Iterator[Wanted]:
         """Return every row, in the order of the file."""
         cursor = self._con.cursor()
-        cursor.execute(f"select key, user_id, {self._hash} from extract")
+        cursor.execute(f"select key, user_id, {self._hash}, _channel from extract")
         while rows := cursor.fetchmany(_CHUNK):
             for row in rows:
                 yield Wanted(*row)

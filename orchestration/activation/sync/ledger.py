@@ -34,6 +34,9 @@ _TABLES = """
     create table if not exists sync_vetoes(
         destination text not null, audience text not null, user_id text not null, reason text not null,
         primary key (destination, audience, user_id)) without rowid;
+    create table if not exists sync_told(
+        destination text not null, audience text not null, plan_date text not null, key text not null,
+        user_id text not null, primary key (destination, audience, plan_date, key)) without rowid;
     create table if not exists sync_runs(
         run_id text not null, destination text not null, audience text not null, as_of text not null, started_at text
         not null, seconds real, candidates integer, rows integer, sent integer, accepted integer, rejected integer,
@@ -73,6 +76,7 @@ class Sending:
     """A row about to be sent: what the ledger keeps of it.
 
     ``held_before``: `Entry.may_hold` until now; of a removal: whether the provider has ever accepted the row.
+    ``said_once``: of a removal, what was said of the row once and must not be said again if it comes back.
     ``note`` is a code that stays with the row where it is accepted: what was to be said once may be lost.
     """
 
@@ -85,6 +89,7 @@ class Sending:
     once_before: str | None = None
     held_before: int = 0
     note: str = ""
+    said_once: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +198,21 @@ class Ledger:
         )
         return {row[0]: Entry(*row) for row in rows}
 
+    def told(self, audience: str, plan_date: str | None) -> set[str]:
+        """Return the keys that were told once what they must not be told again for a plan date, and taken out since."""
+        found = self._con.execute(
+            "select key from sync_told where destination = ? and audience = ? and plan_date = ?",
+            [self._destination, audience, plan_date],
+        )
+        return {key for (key,) in found}
+
+    def forget_told(self, plan_date: str) -> None:
+        """Forget what was told for plan dates before one."""
+        with self._con:
+            self._con.execute(
+                "delete from sync_told where destination = ? and plan_date < ?", [self._destination, plan_date]
+            )
+
     def is_empty(self, audience: str) -> bool:
         """Whether nothing of an audience is known."""
         return next(self.entries(audience), None) is None
@@ -288,13 +308,15 @@ class Ledger:
         self, audience: str, operation: str, rows: Sequence[Sending], outcomes: Mapping[str, Outcome], at: str
     ) -> None:
         """Say what came of rows, after the call. What was taken out is known no longer."""
-        gone, accepted, others, open_again = [], [], [], []
+        gone, told, accepted, others, open_again = [], [], [], [], []
         for row in rows:
             outcome = outcomes[row.key]
             where = (self._destination, audience, row.key)
             is_stranger = outcome.status == REJECTED and outcome.is_permanent and not row.held_before
             if operation == REMOVE and (outcome.status == ACCEPTED or is_stranger):
                 gone.append(where)
+                if row.said_once is not None:
+                    told.append((self._destination, audience, row.said_once, row.key, row.user_id))
             elif outcome.status == ACCEPTED:
                 accepted.append((row.note, at, *where))
             else:
@@ -305,6 +327,7 @@ class Ledger:
                     open_again.append((row.once_before, *where))
         of_row = "where destination = ? and audience = ? and key = ?"
         with self._con:
+            self._con.executemany("insert or ignore into sync_told values (?, ?, ?, ?, ?)", told)
             self._con.executemany(f"delete from sync_ledger {of_row}", gone)
             self._con.executemany(
                 f"update sync_ledger set status = '{ACCEPTED}', is_sent = 0, accepted_hash = sent_hash, "
@@ -421,7 +444,9 @@ def mark_erased(file: Path, users: Iterable[str]) -> int:
     """
     if not file.exists():
         return 0
+    users = list(users)
     with open_ledger(file) as con, con:
+        con.executemany("delete from sync_told where user_id = ?", ((user,) for user in users))
         return con.executemany(
             "update sync_ledger set must_remove = 'erased' where user_id = ?", ((user,) for user in users)
         ).rowcount

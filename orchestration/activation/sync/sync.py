@@ -156,6 +156,7 @@ class TargetSync:
         """Send what differs; an error of the provider is in the report and stops this audience alone."""
         started, at = time.perf_counter(), _now()
         self._ledger.settle_interrupted(at)
+        self._ledger.forget_told(self._situation.plan_date.isoformat())
         courier = Courier(destination, self._target, self._fingerprint, self._ledger, self.report.tally)
         try:
             for stored in self._others:
@@ -209,6 +210,8 @@ class TargetSync:
                             shown.append((REMOVE, Row(entry.key, entry.user_id)))
                 elif wanted.user_id in vetoes:
                     vetoed += 1
+                    is_of_another = entry is not None and entry.user_id != wanted.user_id and entry.may_hold
+                    removed += bool(is_of_another and wanted.key not in must_go and self._config.mode == "mirror")
                 elif entry is None or entry.key in must_go or not is_said(entry, wanted.hash):
                     is_new = entry is None or entry.accepted_hash is None
                     new, changed = new + is_new, changed + (not is_new)
@@ -247,7 +250,8 @@ class TargetSync:
 
     def _remove(self, courier: Courier, entries: Iterable[Entry]) -> None:
         """Take rows out; those of which the provider has nothing are forgotten without a call."""
-        courier.send(REMOVE, removals(self._ledger, self._target.audience, entries, self._names))
+        plan_date = self._situation.plan_date
+        courier.send(REMOVE, removals(self._ledger, self._target.audience, entries, self._names, plan_date))
 
     # the difference
 
@@ -338,6 +342,9 @@ class TargetSync:
                 continue
             if wanted.user_id in vetoes:
                 self.report.tally.vetoed += 1
+                if entry is not None and entry.user_id != wanted.user_id and self._config.mode == "mirror":
+                    # it is of somebody who had the key before, and is wanted no longer
+                    yield entry
                 continue
             # what could not be removed is not set: it lies at another place, or waits for its removal
             if entry is not None and (entry.must_remove or entry.target != self._fingerprint):
@@ -358,10 +365,12 @@ class TargetSync:
         """Return the noted rows as they are sent; what the provider would drop or cut is refused here, with a code."""
         for chunk in _chunks(file.noted()):
             entries = self._ledger.lookup(self._target.audience, [row.key for row, _, _ in chunk])
+            told = self._ledger.told(self._target.audience, self._plan_date)
             refused: list[tuple[Sending, str]] = []
             for row, hash_, channel in chunk:
                 entry = entries.get(row.key)
-                parcel = self._parcel(row, hash_, channel, entry, destination)
+                once = None if row.key in told or (entry and entry.once == self._plan_date) else self._plan_date
+                parcel = self._parcel(row, hash_, channel, entry, once, destination)
                 if isinstance(parcel, str):
                     refused.append((Sending(row.key, row.user_id, channel, hash_), parcel))
                     self.report.tally.add(SET, Outcome("rejected", parcel, True))
@@ -372,12 +381,17 @@ class TargetSync:
                 self._ledger.refuse(self._target.audience, self._fingerprint, self._plan_date, refused, _now())
 
     def _parcel(
-        self, row: Row, hash_: str, channel: str | None, entry: Entry | None, destination: Destination
+        self,
+        row: Row,
+        hash_: str,
+        channel: str | None,
+        entry: Entry | None,
+        once: str | None,
+        destination: Destination,
     ) -> Parcel | str:
         normal = normalised(row, self._config.kind.key)
         if isinstance(normal, str):
             return normal
-        once = self._plan_date if entry is None or entry.once != self._plan_date else None
         is_sure = entry is not None and entry.status == "accepted"
         uses_changes = self._config.kind.uses_changes
         changed = changed_since(row.attributes, entry.accepted_parts) if uses_changes and entry and is_sure else None
@@ -413,14 +427,26 @@ class TargetSync:
         differs = self._own is None
         before = self._own
         rows = added = removed = 0
+        new: list[Sending] = []
+
+        def note_new() -> None:
+            """Note who is about to be delivered for the first time: if nobody sees the end of it, they may be there."""
+            self._ledger.begin_set(audience, self._fingerprint, self._plan_date, new, _now())
+            new.clear()
+
         for wanted, entry in merged(file.wanted(), self._ledger.entries(audience)):
             rows += wanted is not None
             is_wanted = wanted is not None and wanted.user_id not in vetoes
             self.report.tally.vetoed += wanted is not None and not is_wanted
             if wanted is not None and is_wanted:
                 added += entry is None or not is_said(entry, wanted.hash)
+                if entry is None:
+                    new.append(Sending(wanted.key, wanted.user_id, wanted.channel, wanted.hash))
+                    if len(new) >= _CHUNK:
+                        note_new()
             elif entry is not None:
                 removed += 1
+        note_new()
         self.report.rows = rows
         if not (differs or added or removed or set(self._names) != set(before.names if before else ())):
             return
@@ -464,15 +490,26 @@ class TargetSync:
         self._ledger.replace(audience, self._fingerprint, self._plan_date, sendings, _now())
 
 
-def removals(ledger: Ledger, audience: str, entries: Iterable[Entry], names: Iterable[str]) -> Iterator[Parcel]:
-    """Return entries as removals that unset every attribute; what no provider holds is forgotten on the way."""
+def removals(
+    ledger: Ledger, audience: str, entries: Iterable[Entry], names: Iterable[str], plan_date: date
+) -> Iterator[Parcel]:
+    """Return entries as removals that unset every attribute; what no provider holds is forgotten on the way.
+
+    What was said once for ``plan_date`` stays known: who comes back that day is not told again.
+    """
     nothing: dict[str, Value] = dict.fromkeys(names)
     unheld: list[str] = []
     for entry in entries:
         if entry.may_hold:
             yield Parcel(
                 Row(entry.key, entry.user_id, {}, nothing),
-                Sending(entry.key, entry.user_id, entry.channel, held_before=int(entry.accepted_hash is not None)),
+                Sending(
+                    entry.key,
+                    entry.user_id,
+                    entry.channel,
+                    held_before=int(entry.accepted_hash is not None),
+                    said_once=entry.once if entry.once == plan_date.isoformat() and not entry.must_remove else None,
+                ),
             )
         else:
             unheld.append(entry.key)
@@ -505,7 +542,7 @@ def retire(
             tally.sent += len(mine)
         else:
             courier = Courier(destination, target, stored.target, ledger, tally)
-            courier.send(REMOVE, removals(ledger, stored.audience, mine, stored.names))
+            courier.send(REMOVE, removals(ledger, stored.audience, mine, stored.names, situation.plan_date))
     finally:
         destination.close()
     ledger.drop_target(stored.audience, stored.target)

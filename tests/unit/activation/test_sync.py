@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
@@ -24,6 +24,7 @@ from orchestration.activation.destinations.interface import (
     Refused,
     Row,
     Target,
+    WholeDestination,
     WrongSettings,
     rejected,
 )
@@ -83,10 +84,26 @@ class WithList(InMemory):
     has_list = True
 
 
+class Whole(WholeDestination):
+    """Takes whole lists, and may be the end of the process right after it has taken one."""
+
+    type = "whole"
+    provider: ClassVar[Provider]
+    is_deadly: ClassVar[bool] = False
+
+    def put(self, target: Target, rows: Iterator[Row], names: Sequence[str]) -> int:
+        said = {(target.audience, row.key): dict(row.attributes) for row in rows}
+        self.provider.members = {**{k: v for k, v in self.provider.members.items() if k[0] != target.audience}, **said}
+        self.provider.calls.append(("put", [key for _, key in said]))
+        if self.is_deadly:
+            raise KeyboardInterrupt
+        return len(said)
+
+
 class World:
     """A data folder with extracts and a ledger, and the provider."""
 
-    def __init__(self, folder: Path, kind: type[InMemory] = InMemory, **more: Any) -> None:
+    def __init__(self, folder: Path, kind: type[InMemory | Whole] = InMemory, **more: Any) -> None:
         self.folder, self.provider, self.runs = folder, Provider(), 0
         self.target = TargetConfig(more.pop("audience", "winback"), (("variant", "variant"),), more.pop("options", {}))
         kind.provider = self.provider
@@ -95,6 +112,11 @@ class World:
 
     def extract(self, as_of: date, rows: Rows, candidates: int | None = None) -> None:
         write_extract(self.folder / "extracts", as_of, self.config, {self.target.audience: rows}, candidates)
+
+    def rename(self, *names: str) -> None:
+        """Let the audience have attributes of these names."""
+        self.target = replace(self.target, attributes=tuple((name, name) for name in names))
+        self.config = replace(self.config, targets=(self.target,))
 
     def situation(self, as_of: date, **more: Any) -> Situation:
         given = {"today": as_of + timedelta(days=1), **more}
@@ -190,6 +212,59 @@ def test_a_changed_key_is_a_removal_of_the_old_one_first(tmp_path: Path) -> None
     assert world.keys == ["new@example.com"]
 
 
+def test_a_value_that_moves_to_another_name_is_a_change(tmp_path: Path) -> None:
+    world = World(tmp_path, audience=SEGMENTS)
+    for names in [("a",), ("b",), ("a", "b"), ("b", "a")]:
+        world.rename(*names)
+        # the same values in the same places, under other names
+        world.extract(D1, {"u1": dict(zip(names, ("x", "y"), strict=False))})
+        world.sync(D1)
+        assert world.provider.members == {(SEGMENTS, "u1"): dict(zip(names, ("x", "y"), strict=False))}
+
+
+@pytest.mark.parametrize("is_later", [False, True], ids=["vetoed", "the_day_after"])
+def test_who_was_in_a_list_whose_delivery_was_killed_is_taken_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_later: bool
+) -> None:
+    world = World(tmp_path, Whole)
+    if not is_later:
+        world.extract(D1, _people("u1"))
+        world.sync(D1)
+    world.extract(D1, _people("u1", "u2"))
+    monkeypatch.setattr(Whole, "is_deadly", True)
+    with pytest.raises(KeyboardInterrupt):
+        world.sync(D1)
+    assert world.keys == ["u1", "u2"]
+    monkeypatch.setattr(Whole, "is_deadly", False)
+    if is_later:
+        # and the night has made no extract
+        world.sync(D2)
+        assert world.keys == []
+        return
+    world.veto("u2")
+    world.sync(D1, blocked="a check failed")
+    assert "u2" not in world.keys
+
+
+def test_a_key_goes_whose_new_holder_may_not_be_sent(tmp_path: Path) -> None:
+    world = World(tmp_path, ByEmail, audience=SEGMENTS)
+    world.extract(D1, {"u1": {"email": "a@example.com", "variant": "a"}})
+    world.sync(D1)
+    world.extract(D2, {"u2": {"email": "a@example.com", "variant": "a"}})
+    world.veto("u2")
+    assert world.sync(D2).outcome == "complete" and world.keys == []
+
+
+def test_who_comes_back_on_the_same_day_is_not_told_again(world: World) -> None:
+    for names in ["u1 u2", "u2", "u1 u2"]:
+        world.extract(D1, _people(*names.split()), candidates=2)
+        world.sync(D1)
+    assert world.keys == ["u1", "u2"] and sorted(world.provider.once) == ["u1", "u2"]
+    world.extract(D2, _people("u1", "u2"))
+    world.sync(D2)
+    assert sorted(world.provider.once) == ["u1", "u1", "u2", "u2"]
+
+
 def test_an_address_that_is_none_is_refused_without_a_call(tmp_path: Path) -> None:
     world = World(tmp_path, ByEmail)
     world.extract(D1, {"u1": {"email": "no address", "variant": "a"}, "u2": {"email": "b@example.com"}})
@@ -270,6 +345,18 @@ def test_rows_to_blame_are_found_by_halves(tmp_path: Path) -> None:
     world.provider.fail = refuse
     report = world.sync(D1)
     assert world.keys == ["u1", "u3"] and report.tally.reasons == {("set", "rejected", "http_400"): 1}
+
+
+def test_a_row_refused_for_a_reason_that_nobody_told_is_tried_again(world: World) -> None:
+    world.extract(D1, _people("u1"))
+
+    def refuse(operation: str, rows: Sequence[Row]) -> None:
+        raise Refused("errors_unread", is_permanent=False)
+
+    world.provider.fail = refuse
+    assert world.sync(D1).tally.rejected == 1
+    world.provider.fail = lambda operation, rows: None
+    assert world.sync(D1).outcome == "complete" and world.keys == ["u1"]
 
 
 def test_who_withdrew_after_the_plan_is_not_sent_and_is_taken_out_first(world: World) -> None:
