@@ -26,6 +26,7 @@ from orchestration.warehouse.project import Described
 _PUBLISHED_SCHEMAS = (MARTS, "history")
 #: The record of runs: of the moment of publishing, so that it has the load and the build of the same run.
 _RUNS = (MARTS, "pipeline_runs")
+_NO_KEY = ("user_id_is_address is hash, but there is no key.", "Set BAROMETER_HASH_KEY to a long random secret.")
 _LOOKS_LIKE_ADDRESS = r"(@|^\+[0-9]{8,15}$)"
 
 
@@ -120,7 +121,10 @@ def publish_records(settings: Settings) -> int:
     """
     published = settings.published_file
     temporary = published.with_name(f".{published.name}.tmp")
-    key = settings.hash_key if settings.policy["user_id_is_address"] == "hash" else None
+    is_hashed = settings.policy["user_id_is_address"] == "hash"
+    if is_hashed and not settings.hash_key:
+        raise BarometerError(*_NO_KEY)
+    key = settings.hash_key if is_hashed else None
     rows = 0
     try:
         remove_duckdb(temporary)
@@ -201,9 +205,7 @@ def _refuse_addresses(share: float, max_share: float, mode: str, hash_key: str |
             "Send opaque user_ids, or set the var user_id_is_address to hash (and BAROMETER_HASH_KEY).",
         )
     if mode == "hash" and not hash_key:
-        raise BarometerError(
-            "user_id_is_address is hash, but there is no key.", "Set BAROMETER_HASH_KEY to a long random secret."
-        )
+        raise BarometerError(*_NO_KEY)
 
 
 def _contents(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], _Content]:

@@ -27,6 +27,7 @@ from orchestration.activation.destinations.interface import (
     Row,
     Target,
     Value,
+    WrongSettings,
     rejected,
 )
 from orchestration.activation.destinations.options import wrong_url
@@ -129,6 +130,10 @@ class Braze(Destination):
         """Unset every attribute; nobody's profile is made for it."""
         return self._attributes(rows, {"_update_existing_only": True})
 
+    def says_once(self, target: Target) -> bool:
+        """Whether an event goes with each row of a plan list."""
+        return target.is_plan and bool(target.options.get("event"))
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
@@ -170,6 +175,9 @@ class Braze(Destination):
             return {key: Outcome(PENDING, error.code) for key in keys}
         except LostAnswer as error:
             return {key: Outcome(UNKNOWN, f"event_{error.code}") for key in keys}
+        except WrongSettings:
+            # the attributes of these rows are taken, and perhaps events of others; these are certainly not
+            return {key: rejected("event_wrong_settings", is_permanent=False) for key in keys}
         except Refused as error:
             # nothing of a call that is refused as a whole is stored, so its halves are no repetition
             if len(rows) == 1:

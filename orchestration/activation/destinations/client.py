@@ -145,7 +145,7 @@ class Client:
 
         ``request`` is what httpx takes: json, content, data, params, headers. ``is_repeatable``: whether the provider
         may be told twice; else a lost answer is not tried again. Raises NotTaken (busy or out of reach, and nothing
-        was taken), LostAnswer (something may have been), Refused (400, 404, 409, 413, 422) or WrongSettings (401, 403).
+        was taken), LostAnswer (something may have been), Refused (400, 404, 409, 413, 422) or WrongSettings (others).
         """
         may_be_taken = False
         code = "not_tried"
@@ -213,12 +213,18 @@ class Client:
         if status >= 500:
             code = f"http_{status}"
             raise _Again(code, may_be_taken=True, seconds=self._wait(answer)) if is_repeatable else _Final(code)
-        if status in (401, 403):
-            raise WrongSettings(
-                f"{self._name} refuses the key: status {status}.",
-                "Look at the secret and at its rights at the provider.",
-            )
-        raise Refused(f"http_{status}")
+        if status in (408, 425):
+            code = f"http_{status}"
+            raise _Again(code, may_be_taken=True) if is_repeatable else _Final(code)
+        if status in (400, 404, 409, 413, 422):
+            # that something is missing or in the way may pass
+            raise Refused(f"http_{status}", is_permanent=status not in (404, 409))
+        raise WrongSettings(
+            f"{self._name} refuses the key: status {status}."
+            if status in (401, 403)
+            else f"{self._name} answers with status {status}, which is of no row.",
+            "Look at the secret and at its rights at the provider, at the account, and at the url.",
+        )
 
 
 class _Final(Exception):

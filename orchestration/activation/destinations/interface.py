@@ -225,6 +225,10 @@ class Destination(ABC):
         """Return a code for a row that the provider would drop or cut without saying so; None: it can be sent."""
         return None
 
+    def says_once(self, target: Target) -> bool:
+        """Whether rows of a target make it say something that must not be said twice: then `Row.once` is given."""
+        return False
+
     def size(self, target: Target, row: Row) -> int:
         """Return about how many bytes a row takes in a call; never too few."""
         said = json.dumps([row.key, dict(row.addresses), dict(row.attributes)], ensure_ascii=True)

@@ -24,6 +24,7 @@ from orchestration.activation.destinations.interface import (
     Row,
     rejected,
 )
+from orchestration.activation.destinations.pieces import MOST_LOST
 
 Found = TypeVar("Found")
 _LONGEST_REPORT = 50_000_000
@@ -60,6 +61,7 @@ def piecewise(
     """
     outcomes: dict[str, Outcome] = {}
     stopped: str | None = None
+    lost = 0
     for piece in pieces:
         keys = [row.key for row in piece]
         if stopped is not None:
@@ -67,14 +69,17 @@ def piecewise(
             continue
         try:
             outcomes |= say(piece)
+            lost = 0
         except NotTaken as error:
             if not outcomes and unsaid == PENDING:
                 raise
             stopped = error.code
             outcomes |= dict.fromkeys(keys, Outcome(unsaid, stopped))
         except LostAnswer as error:
-            stopped = error.code
-            outcomes |= dict.fromkeys(keys, Outcome(UNKNOWN, stopped))
+            outcomes |= dict.fromkeys(keys, Outcome(UNKNOWN, error.code))
+            # one row that never gets an answer does not keep the others back
+            lost += 1
+            stopped = None if len(piece) == 1 and lost < MOST_LOST else error.code
         except Refused as error:
             if len(piece) > 1:
                 raise

@@ -7,10 +7,13 @@ import dagster as dg
 
 from orchestration.activation.assets import SEGMENT_EXTRACTS
 from orchestration.activation.configuration import DestinationConfig
+from orchestration.activation.destinations.interface import LostAnswer, NotTaken, Refused
+from orchestration.activation.sync.courier import Unreachable
 from orchestration.activation.sync.guards import GUARDS
 from orchestration.activation.sync.ledger import has_news
 from orchestration.activation.sync.run import remove_what_must_go, situation_of, sync_destination
 from orchestration.activation.sync.sync import Report
+from orchestration.errors import BarometerError
 from orchestration.ownership import OWNERS
 from orchestration.publish.publish import publish_records
 from orchestration.report.recording import recorded
@@ -20,6 +23,8 @@ from orchestration.warehouse.lock import warehouse_lock
 
 REMOVALS = dg.AssetKey(["activation", "removals"])
 RECORDS = dg.AssetKey(["activation", "records"])
+#: The check of REMOVALS.
+GONE = "what_must_go_is_gone"
 _GROUP = "activation"
 #: How long the small publish waits for another run; what it would show comes with the next publication too.
 _RECORDS_WAIT_SECONDS = 60.0
@@ -124,6 +129,7 @@ def _removals_of(destinations: Sequence[DestinationConfig], dates: dg.Partitions
         kinds={"python"},
         owners=OWNERS,
         output_required=False,
+        check_specs=[dg.AssetCheckSpec(GONE, asset=REMOVALS, description="Whatever had to go is gone everywhere.")],
         description="Takes out, also after a stage that failed, what must go whatever happened: lists whose day is "
         "past, erased users, withdrawals, and lists that destinations.yml names no longer.",
     )
@@ -139,10 +145,28 @@ def _removals_of(destinations: Sequence[DestinationConfig], dates: dg.Partitions
             metadata={
                 "rows_removed": sum(report.tally.removed for report in reports),
                 **_table("removed", [_numbers(report) for report in reports]),
-            }
+            },
+            check_results=[_gone(reports)],
         )
 
     return removals
+
+
+def _gone(reports: Sequence[Report]) -> dg.AssetCheckResult:
+    left = [report for report in reports if not report.is_complete]
+    found = "; ".join(in_words(report) for report in left)
+    hints = sorted({hint for report in left if (hint := getattr(report.tally.stopped, "hint", ""))})
+    what_to_do = {"what_to_do": f"{found}. {' '.join(hints)}"} if hints else {}
+    return dg.AssetCheckResult(
+        check_name=GONE,
+        passed=not left,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"found": found, "rows": sum(map(_not_done, left)), **what_to_do} if left else {},
+    )
+
+
+def _not_done(report: Report) -> int:
+    return report.tally.rejected + report.tally.pending + report.tally.unknown
 
 
 def _records_of(dates: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -201,7 +225,10 @@ def in_words(report: Report) -> str:
 
 
 def _stop(report: Report) -> str:
-    return str(report.tally.stopped).split("\n")[0]
+    """Return what stopped a sync: our own words alone, since those of other errors may quote an address."""
+    stopped = report.tally.stopped
+    is_ours = isinstance(stopped, (BarometerError, NotTaken, LostAnswer, Refused, Unreachable))
+    return str(stopped).split("\n")[0] if is_ours else type(stopped).__name__
 
 
 def metadata_of(report: Report) -> dict[str, Any]:
@@ -235,7 +262,7 @@ def _check_metadata(report: Report) -> dict[str, Any]:
     ]
     return {
         "found": found,
-        "rows": tally.rejected + tally.pending + tally.unknown,
+        "rows": _not_done(report),
         **({"what_to_do": f"{found}. {'; '.join(hints)}"} if hints else {}),
     }
 

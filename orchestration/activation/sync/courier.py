@@ -27,6 +27,8 @@ from orchestration.activation.sync.ledger import REMOVE, SET, Ledger, Sending
 
 #: Calls in a row that the provider did not take, after which the rest waits for the next run.
 _MOST_IN_VAIN = 3
+#: Rows of a batch refused one by one while none was taken, after which not the rows are to blame.
+_MOST_REFUSED = 25
 _log = logging.getLogger("barometer")
 
 
@@ -83,26 +85,55 @@ def batches(
         yield batch
 
 
-def deliver(destination: Destination, target: Target, operation: str, rows: Sequence[Row]) -> dict[str, Outcome]:
+@dataclass
+class _Search:
+    """The search for the rows to blame in a batch: how many were refused alone, and whether any was taken."""
+
+    refused: int = 0
+    is_any_taken: bool = False
+    stopped: WrongSettings | None = None
+
+
+def deliver(
+    destination: Destination, target: Target, operation: str, rows: Sequence[Row], search: _Search | None = None
+) -> dict[str, Outcome]:
     """Make the call for some rows, and return what came of each.
 
     A call that is refused as a whole is made again for each half, until the rows to blame are found. Raises
-    WrongSettings where no row is to blame.
+    WrongSettings where no row is to blame: also where the provider refuses one row after the other and takes none.
     """
     call = destination.set if operation == SET else destination.remove
+    is_half = search is not None
+    search = search or _Search()
+    if search.stopped is not None:
+        return {row.key: Outcome(PENDING, "wrong_settings") for row in rows}
     try:
         found = call(target, rows)
     except NotTaken as error:
-        return {row.key: Outcome(PENDING, error.code, is_untouched=True) for row in rows}
+        # of a half nobody knows what the refused whole has left
+        return {row.key: Outcome(PENDING, error.code, is_untouched=not is_half) for row in rows}
     except LostAnswer as error:
         return {row.key: Outcome(UNKNOWN, error.code) for row in rows}
+    except WrongSettings as error:
+        if not is_half:
+            raise
+        search.stopped = error
+        return {row.key: Outcome(PENDING, "wrong_settings") for row in rows}
     except Refused as error:
         if len(rows) == 1:
+            search.refused += 1
+            if search.refused >= _MOST_REFUSED and not search.is_any_taken:
+                search.stopped = WrongSettings(
+                    f"{destination.name} refuses one row after the other ({error.code}).",
+                    "Look at the account and at the options of the destination; the rows are sent again then.",
+                )
             return {rows[0].key: rejected(error.code, error.is_permanent)}
         half = len(rows) // 2
-        return deliver(destination, target, operation, rows[:half]) | deliver(
-            destination, target, operation, rows[half:]
-        )
+        parts = [deliver(destination, target, operation, part, search) for part in (rows[:half], rows[half:])]
+        if not is_half and search.stopped is not None and not search.is_any_taken:
+            raise search.stopped from error
+        return parts[0] | parts[1]
+    search.is_any_taken = True
     silent = Outcome(UNKNOWN, "no_word_of_row")
     return {row.key: found.get(row.key, silent) for row in rows}
 

@@ -65,4 +65,6 @@ def guards(facts: Facts, allowed: Collection[str] = ()) -> list[Guard]:
                 "starts_empty: true under guards",
             )
         )
-    return [guard for guard in found if guard.name not in allowed]
+    # nobody can allow a file that is not there
+    wanted = set(allowed) - (set() if facts.is_whole_file else {INCOMPLETE})
+    return [guard for guard in found if guard.name not in wanted]

@@ -128,19 +128,22 @@ class Ledger:
     def keep_target(self, stored: StoredTarget) -> None:
         """Remember a target before anything is sent to it."""
         with self._con:
-            self._con.execute(
-                "insert or replace into sync_targets values (?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    self._destination,
-                    stored.audience,
-                    stored.target,
-                    stored.type,
-                    json.dumps(stored.options, sort_keys=True),
-                    json.dumps(stored.audience_options, sort_keys=True),
-                    json.dumps(stored.names),
-                    stored.extract,
-                ],
-            )
+            self._keep(stored)
+
+    def _keep(self, stored: StoredTarget) -> None:
+        self._con.execute(
+            "insert or replace into sync_targets values (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                self._destination,
+                stored.audience,
+                stored.target,
+                stored.type,
+                json.dumps(stored.options, sort_keys=True),
+                json.dumps(stored.audience_options, sort_keys=True),
+                json.dumps(stored.names),
+                stored.extract,
+            ],
+        )
 
     def drop_target(self, audience: str, target: str) -> None:
         """Forget a target that is configured no longer, once nothing of it is left."""
@@ -213,9 +216,10 @@ class Ledger:
                 "delete from sync_told where destination = ? and plan_date < ?", [self._destination, plan_date]
             )
 
-    def is_empty(self, audience: str) -> bool:
-        """Whether nothing of an audience is known."""
-        return next(self.entries(audience), None) is None
+    def is_empty(self, audience: str, target: str) -> bool:
+        """Whether nothing of a target is known."""
+        found = self._read("audience = :audience and target = :target", audience=audience, target=target)
+        return next(found, None) is None
 
     def users(self) -> Iterator[tuple[str, str, str | None]]:
         """Return (audience, user_id, channel) of every row."""
@@ -248,13 +252,14 @@ class Ledger:
                 [UNKNOWN, at, self._destination],
             ).rowcount
 
-    def adopt(self, audience: str, target: str, keys: Iterable[str], at: str) -> None:
-        """Enter members that a list had before its first sync; who they are is not known."""
+    def adopt(self, stored: StoredTarget, keys: Sequence[str], at: str) -> None:
+        """Remember a target together with the members that its list had before; who they are is not known."""
         with self._con:
+            self._keep(stored)
             self._con.executemany(
                 "insert or ignore into sync_ledger(destination, audience, key, user_id, target, status, operation, "
                 "is_sent, code, is_permanent, may_hold, at) values (?, ?, ?, '', ?, ?, ?, 0, 'found_in_list', 0, 1, ?)",
-                ((self._destination, audience, key, target, UNKNOWN, SET, at) for key in keys),
+                ((self._destination, stored.audience, key, stored.target, UNKNOWN, SET, at) for key in keys),
             )
 
     def forget(self, audience: str, keys: Iterable[str]) -> None:
@@ -350,15 +355,15 @@ class Ledger:
         at: str,
     ) -> None:
         """Enter rows that are not sent, each with a code: the provider would drop or cut them without a word."""
-        for row, code in rows:
-            with self._con:
-                self._con.execute(
-                    "insert into sync_ledger(destination, audience, key, user_id, channel, plan_date, target, status, "
-                    "operation, is_sent, sent_hash, code, is_permanent, may_hold, at) "
-                    f"values (?, ?, ?, ?, ?, ?, ?, '{REJECTED}', '{SET}', 0, ?, ?, 1, 0, ?) "
-                    "on conflict do update set status = excluded.status, operation = excluded.operation, "
-                    "sent_hash = excluded.sent_hash, code = excluded.code, is_permanent = 1, at = excluded.at",
-                    [
+        with self._con:
+            self._con.executemany(
+                "insert into sync_ledger(destination, audience, key, user_id, channel, plan_date, target, status, "
+                "operation, is_sent, sent_hash, code, is_permanent, may_hold, at) "
+                f"values (?, ?, ?, ?, ?, ?, ?, '{REJECTED}', '{SET}', 0, ?, ?, 1, 0, ?) "
+                "on conflict do update set status = excluded.status, operation = excluded.operation, "
+                "sent_hash = excluded.sent_hash, code = excluded.code, is_permanent = 1, at = excluded.at",
+                (
+                    (
                         self._destination,
                         audience,
                         row.key,
@@ -369,8 +374,10 @@ class Ledger:
                         row.hash,
                         code,
                         at,
-                    ],
-                )
+                    )
+                    for row, code in rows
+                ),
+            )
 
     def replace(self, audience: str, target: str, plan_date: str | None, rows: Iterable[Sending], at: str) -> None:
         """Put the rows of a list that was delivered whole in the place of those before."""
@@ -418,12 +425,16 @@ class Ledger:
         ).fetchone()
         return None if row is None else int(row[0])
 
-    def keep_run(self, run: Mapping[str, Any]) -> None:
-        """Keep what a sync of an audience came to; ``run`` has the columns of sync_runs but the destination."""
+    def keep_run(self, run: Mapping[str, Any], is_only_if_new: bool = False) -> None:
+        """Keep what a sync of an audience came to; ``run`` has the columns of sync_runs but the destination.
+
+        ``is_only_if_new``: what this run has kept of it already stays.
+        """
+        otherwise = "ignore" if is_only_if_new else "replace"
         named = {"destination": self._destination, **run}
         with self._con:
             self._con.execute(
-                f"insert or replace into sync_runs({', '.join(named)}) "
+                f"insert or {otherwise} into sync_runs({', '.join(named)}) "
                 f"values ({', '.join(f':{name}' for name in named)})",
                 named,
             )
@@ -447,6 +458,11 @@ def mark_erased(file: Path, users: Iterable[str]) -> int:
     users = list(users)
     with open_ledger(file) as con, con:
         con.executemany("delete from sync_told where user_id = ?", ((user,) for user in users))
+        # who is about to be sent by a run that goes on is seen by its next look at the vetoes
+        con.executemany(
+            "insert or replace into sync_vetoes select destination, audience, ?, 'erased' from sync_targets",
+            ((user,) for user in users),
+        )
         return con.executemany(
             "update sync_ledger set must_remove = 'erased' where user_id = ?", ((user,) for user in users)
         ).rowcount

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from orchestration import clock
 from orchestration.activation.configuration import DestinationConfig
 from orchestration.activation.extracts import raise_if_blocked
 from orchestration.activation.sync.ledger import Ledger, StoredTarget, destinations_of, open_ledger
-from orchestration.activation.sync.sync import Report, Situation, TargetSync, build, retire, run_of
+from orchestration.activation.sync.sync import Report, Situation, TargetSync, build, fingerprint_of, retire, run_of
 from orchestration.activation.sync.vetoes import keep_vetoes
 from orchestration.errors import BarometerError
 from orchestration.settings import Settings
@@ -54,8 +55,9 @@ def look(settings: Settings, build: Build, destinations: Sequence[DestinationCon
         with open_ledger(settings.activation_file) as ledger, open_working_and_build(settings, build) as con:
             keep_vetoes(con, ledger, destinations, folder)
             raise_if_blocked(con)
-    except duckdb.CatalogException:
-        return "the build is not whole"
+    except duckdb.Error as error:
+        # removals go out all the same, by what was known before
+        return f"the build can't be read ({type(error).__name__})"
     except BarometerError as error:
         return error.message.split("\n")[0]
     return None if is_built(settings, build) else "the build is older than what has been loaded since, or not whole"
@@ -90,10 +92,16 @@ def sync_destination(
                 ended(_failed(config.name, audience, error))
             return reports
         with closing(destination):
+            waits = None
+            for stored in _stale(Ledger(con, config.name), config):
+                report = _retired(Ledger(con, config.name), config.name, stored, situation)
+                say(report)
+                if not report.is_complete:
+                    waits = f"{stored.audience} could not be taken out of the place it had before; that comes first."
             for audience in audiences:
                 target = config.target(audience)
                 assert target is not None
-                ended(TargetSync(con, reader, config, target, situation).run(destination))
+                ended(TargetSync(con, reader, config, target, situation).run(destination, waits))
     return reports
 
 
@@ -102,43 +110,80 @@ def remove_what_must_go(
 ) -> list[Report]:
     """Send the removals that wait for nothing, where this run has not synced, and empty what is configured no longer.
 
-    Returns what came of the audiences of which something had to be removed.
+    Returns what came of the audiences of which something had to be removed, or could not be.
     """
     reports: list[Report] = []
     with open_ledger(settings.activation_file) as con:
         known = destinations_of(con)
         done = set(
-            con.execute("select destination, audience from sync_runs where run_id = ?", [situation.run_id]).fetchall()
+            con.execute(
+                "select destination, audience from sync_runs where run_id = ? and outcome <> 'failed'",
+                [situation.run_id],
+            ).fetchall()
         )
     configs = {config.name: config for config in destinations}
     for name in sorted(known):
-        with (
-            _alone(settings, name),
-            open_ledger(settings.activation_file) as con,
-            duckdb.connect() as reader,
-        ):
-            ledger = Ledger(con, name)
-            for stored in ledger.targets():
-                config = configs.get(name)
-                target = config.target(stored.audience) if config else None
-                if config is None or target is None:
-                    reports.append(_retired(ledger, name, stored, situation))
-                elif (name, stored.audience) not in done:
-                    done.add((name, stored.audience))
-                    try:
-                        with closing(build(config, situation)) as destination:
-                            sync = TargetSync(con, reader, config, target, situation)
-                            reports.append(sync.remove_what_must_go(destination))
-                    except BarometerError as error:
-                        reports.append(_failed(name, stored.audience, error))
+        try:
+            with (
+                _alone(settings, name),
+                open_ledger(settings.activation_file) as con,
+                duckdb.connect() as reader,
+            ):
+                reports += _removed(con, reader, name, configs.get(name), situation, done)
+        except BarometerError as error:
+            # of the key or the lock of this destination: the others go on
+            reports.append(_failed(name, "all", error))
     return [report for report in reports if report.tally.sent or report.tally.stopped]
+
+
+def _removed(
+    con: sqlite3.Connection,
+    reader: duckdb.DuckDBPyConnection,
+    name: str,
+    config: DestinationConfig | None,
+    situation: Situation,
+    done: set[tuple[str, str]],
+) -> list[Report]:
+    """Take out of one destination what must go: first where its audiences are now, then where they were before."""
+    reports = []
+    ledger = Ledger(con, name)
+    stale = _stale(ledger, config)
+    of_now = {stored.audience for stored in ledger.targets()} if config else set()
+    targets = [target for target in config.targets if target.audience in of_now] if config else []
+    open_ones = [target for target in targets if (name, target.audience) not in done]
+    if config is not None and open_ones:
+        try:
+            with closing(build(config, situation)) as destination:
+                for target in open_ones:
+                    sync = TargetSync(con, reader, config, target, situation)
+                    reports.append(sync.remove_what_must_go(destination))
+        except BarometerError as error:
+            reports.append(_failed(name, "all", error))
+    return reports + [_retired(ledger, name, stored, situation) for stored in stale]
+
+
+def _stale(ledger: Ledger, config: DestinationConfig | None) -> list[StoredTarget]:
+    """Return the targets whose rows lie where their audience is no longer: another list, or none at all.
+
+    So does an attribute that another audience sets now, where all share one profile: it is unset first.
+    """
+    found = []
+    for stored in ledger.targets():
+        target = config.target(stored.audience) if config else None
+        if config is None or target is None or stored.target != fingerprint_of(config, target):
+            found.append(stored)
+            continue
+        others = {name for other in config.targets if other is not target for name in other.names}
+        if config.kind.has_profiles and others.intersection(stored.names):
+            found.append(stored)
+    return found
 
 
 def _retired(ledger: Ledger, name: str, stored: StoredTarget, situation: Situation) -> Report:
     report = Report(name, stored.audience)
     try:
         retire(ledger, name, stored, ledger.entries(stored.audience), situation, report.tally)
-    except BarometerError as error:
+    except Exception as error:  # of an old place: it must not stop what is sent to the present ones
         report.tally.stopped = error
     ledger.keep_run(run_of(report, situation, clock.now().isoformat(sep=" ", timespec="microseconds")))
     return report

@@ -6,8 +6,8 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,26 +18,23 @@ from orchestration import clock
 from orchestration.activation.configuration import DestinationConfig, TargetConfig
 from orchestration.activation.destinations import KINDS
 from orchestration.activation.destinations.interface import (
+    REJECTED,
     SEGMENTS,
     Destination,
-    LostAnswer,
-    NotTaken,
     Outcome,
     Patience,
-    Refused,
     Row,
     Target,
     Value,
     WholeDestination,
     WrongSettings,
 )
-from orchestration.activation.extracts import list_state
-from orchestration.activation.sync.courier import Courier, Parcel, Tally
+from orchestration.activation.extracts import ListState, list_state
+from orchestration.activation.sync.courier import Courier, Parcel, Tally, Unreachable
 from orchestration.activation.sync.decide import is_said, merged
 from orchestration.activation.sync.extract_file import ExtractFile, changed_since, normalised, parts_of
-from orchestration.activation.sync.guards import Facts, Guard, guards
+from orchestration.activation.sync.guards import INCOMPLETE, Facts, Guard, guards
 from orchestration.activation.sync.ledger import REMOVE, SET, Entry, Ledger, Sending, StoredTarget
-from orchestration.errors import BarometerError
 
 _CHUNK = 5_000
 
@@ -152,21 +149,28 @@ class TargetSync:
         self._names = tuple(sorted({*told, *target.names}))
         self._has_noted = False
 
-    def run(self, destination: Destination) -> Report:
-        """Send what differs; an error of the provider is in the report and stops this audience alone."""
+    def run(self, destination: Destination, waits: str | None = None) -> Report:
+        """Send what differs; an error of the provider is in the report and stops this audience alone.
+
+        ``waits`` is why nobody may be sent yet to a place that the audience has not had before.
+        """
         started, at = time.perf_counter(), _now()
         self._ledger.settle_interrupted(at)
         self._ledger.forget_told(self._situation.plan_date.isoformat())
         courier = Courier(destination, self._target, self._fingerprint, self._ledger, self.report.tally)
         try:
+            if not isinstance(destination, WholeDestination):
+                # trouble at another place must not keep anybody here
+                self._remove(courier, self._must_go())
             for stored in self._others:
                 self._retire(stored)
+            if waits is not None and self._own is None:
+                raise Unreachable(waits)
             if isinstance(destination, WholeDestination):
                 self._send_whole(destination)
             else:
-                self._remove(courier, self._must_go())
                 self._send_difference(destination, courier)
-        except (BarometerError, NotTaken, LostAnswer, Refused) as error:
+        except Exception as error:  # also of the destination's code: it stops this audience, and no other
             self.report.tally.stopped = self.report.tally.stopped or error
         self.report.seconds = round(time.perf_counter() - started, 3)
         self._ledger.keep_run(run_of(self.report, self._situation, at))
@@ -182,17 +186,20 @@ class TargetSync:
             else:
                 courier = Courier(destination, self._target, self._fingerprint, self._ledger, self.report.tally)
                 self._remove(courier, self._must_go())
-        except (BarometerError, NotTaken, LostAnswer, Refused) as error:
+        except Exception as error:  # also of the destination's code: it stops this audience, and no other
             self.report.tally.stopped = self.report.tally.stopped or error
         self.report.seconds = round(time.perf_counter() - started, 3)
         if self.report.tally.sent or self.report.tally.stopped:
-            self._ledger.keep_run(run_of(self.report, self._situation, at))
+            self._ledger.keep_run(run_of(self.report, self._situation, at), is_only_if_new=True)
         return self.report
 
     def preview(self, examples: int) -> Preview:
         """Return what `run` would send; no call is made and nothing is remembered."""
         audience = self._target.audience
         must_go = {entry.key for entry in self._must_go() if entry.may_hold}
+        # what lies at another place is taken out of it first
+        elsewhere = list(self._ledger.of_other_targets(audience, self._fingerprint))
+        must_go |= {entry.key for entry in elsewhere if entry.may_hold}
         new = changed = removed = vetoed = 0
         shown: list[tuple[str, Row]] = []
         found = self._guards_of(None)
@@ -257,24 +264,32 @@ class TargetSync:
 
     def _extract(self) -> ExtractFile | None:
         """Return the extract of the audience, None where it can't be used at all."""
-        state = list_state(self._situation.extracts, self._situation.as_of, self._config.name, self._target.audience)
+        state = self._state()
         if state is None:
             return None
         self.report.candidates, self.report.shared_key = state.candidates, state.shared_key
         return ExtractFile(self._reader, state.file, self._names, self._plan_date)
 
+    def _state(self) -> ListState | None:
+        situation = self._situation
+        is_trusted = INCOMPLETE in situation.allowed
+        return list_state(
+            situation.extracts, situation.as_of, self._config.name, self._target.audience, is_trusted=is_trusted
+        )
+
     def _guards_of(self, destination: Destination | None) -> list[Guard]:
         """Return what stops additions and ordinary removals. Without a destination the provider is not asked."""
         audience = self._target.audience
-        state = list_state(self._situation.extracts, self._situation.as_of, self._config.name, audience)
-        is_first = self._own is None and self._config.mode == "mirror" and self._ledger.is_empty(audience)
+        state = self._state()
+        is_first = self._own is None and self._config.mode == "mirror" and self._is_new_place()
         is_unknown = False
         if is_first and self._config.kind.has_list and not self._config.starts_empty and destination is not None:
             members = destination.members(self._target)
             is_unknown = members is None
             if members is not None:
-                self._keep_target()
-                self._ledger.adopt(audience, self._fingerprint, members, _now())
+                # listed to the end before anything is kept: a listing that failed half-way is made again
+                keys = list(members)
+                self._ledger.adopt(self._stored(), keys, _now())
         return guards(
             Facts(
                 self._situation.plan_date,
@@ -288,6 +303,9 @@ class TargetSync:
             ),
             self._situation.allowed,
         )
+
+    def _is_new_place(self) -> bool:
+        return self._ledger.is_empty(self._target.audience, self._fingerprint)
 
     def _send_difference(self, destination: Destination, courier: Courier) -> None:
         if self.report.tally.stopped is not None:
@@ -316,17 +334,18 @@ class TargetSync:
             courier.send(SET, self._to_set(file, destination))
 
     def _keep_target(self) -> None:
+        self._ledger.keep_target(self._stored())
+
+    def _stored(self) -> StoredTarget:
         config, target = self._config, self._target_config
-        self._ledger.keep_target(
-            StoredTarget(
-                target.audience,
-                self._fingerprint,
-                config.kind.type,
-                config.options,
-                target.options,
-                self._names,
-                self._situation.as_of.isoformat(),
-            )
+        return StoredTarget(
+            target.audience,
+            self._fingerprint,
+            config.kind.type,
+            config.options,
+            target.options,
+            self._names,
+            self._situation.as_of.isoformat(),
         )
 
     def _not_wanted(self, file: ExtractFile) -> Iterator[Entry]:
@@ -366,10 +385,16 @@ class TargetSync:
         for chunk in _chunks(file.noted()):
             entries = self._ledger.lookup(self._target.audience, [row.key for row, _, _ in chunk])
             told = self._ledger.told(self._target.audience, self._plan_date)
+            # what another run has loaded since this one began: an hour may have passed
+            vetoes = self._ledger.vetoed(self._target.audience)
             refused: list[tuple[Sending, str]] = []
             for row, hash_, channel in chunk:
                 entry = entries.get(row.key)
-                once = None if row.key in told or (entry and entry.once == self._plan_date) else self._plan_date
+                if row.user_id in vetoes or (entry is not None and entry.must_remove):
+                    self.report.tally.vetoed += 1
+                    continue
+                is_tried = row.key in told or (entry is not None and entry.once == self._plan_date)
+                once = self._plan_date if destination.says_once(self._target) and not is_tried else None
                 parcel = self._parcel(row, hash_, channel, entry, once, destination)
                 if isinstance(parcel, str):
                     refused.append((Sending(row.key, row.user_id, channel, hash_), parcel))
@@ -451,7 +476,9 @@ class TargetSync:
         if not (differs or added or removed or set(self._names) != set(before.names if before else ())):
             return
         self._keep_target()
-        self._deliver(destination, (each for each in file.rows() if each[0].user_id not in vetoes))
+        self._deliver(
+            destination, (each for each in file.rows() if each[0].user_id not in vetoes), self._plan_date, self._names
+        )
         self.report.tally.sent = added + removed
         self.report.tally.accepted, self.report.tally.removed = added, removed
 
@@ -466,6 +493,7 @@ class TargetSync:
             return
         kept = {entry.key: entry.accepted_hash for entry in self._ledger.entries(audience) if entry.key not in must_go}
         rows: Iterator[tuple[Row, str, str | None]] = iter(())
+        plan_date = self._plan_date
         if kept and self._own.extract is not None:
             as_of = date.fromisoformat(self._own.extract)
             state = list_state(self._situation.extracts, as_of, self._config.name, audience)
@@ -473,10 +501,16 @@ class TargetSync:
             if state is not None:
                 file = ExtractFile(self._reader, state.file, self._own.names, plan_date)
                 rows = (each for each in file.rows() if kept.get(each[0].key) == each[1])
-        self._deliver(destination, rows)
+        self._deliver(destination, rows, plan_date, self._own.names)
         self.report.tally.removed = self.report.tally.sent = len(must_go)
 
-    def _deliver(self, destination: WholeDestination, rows: Iterator[tuple[Row, str, str | None]]) -> None:
+    def _deliver(
+        self,
+        destination: WholeDestination,
+        rows: Iterator[tuple[Row, str, str | None]],
+        plan_date: str | None,
+        names: Sequence[str],
+    ) -> None:
         audience, at = self._target.audience, _now()
         sendings: list[Sending] = []
 
@@ -486,8 +520,8 @@ class TargetSync:
                 yield row
 
         self._ledger.mark_sent(audience, at)
-        destination.put(self._target, sent(), self._names)
-        self._ledger.replace(audience, self._fingerprint, self._plan_date, sendings, _now())
+        destination.put(replace(self._target, plan_date=plan_date), sent(), names)
+        self._ledger.replace(audience, self._fingerprint, plan_date, sendings, _now())
 
 
 def removals(
@@ -507,7 +541,10 @@ def removals(
                     entry.key,
                     entry.user_id,
                     entry.channel,
-                    held_before=int(entry.accepted_hash is not None),
+                    # refused when it was to be set, and nothing else: then a refused removal removes nobody
+                    held_before=int(
+                        not (entry.status == REJECTED and entry.operation == SET and entry.accepted_hash is None)
+                    ),
                     said_once=entry.once if entry.once == plan_date.isoformat() and not entry.must_remove else None,
                 ),
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -26,8 +27,9 @@ def keep_vetoes(
 ) -> int:
     """Note, in the ledger, who of its rows and of the extracts in ``folder`` may not be sent; return how many.
 
-    A plan row is vetoed on its channel, as far as the class of its message needs consent; a row of the segments when no
-    channel that its destination serves is left. ``con`` has the working database in use and the build attached as
+    A plan row is vetoed on its channel, as far as the class of its message needs consent, and where no address is left
+    there; a row of the segments when no channel that its destination serves is left. Whoever is in the seed
+    do_not_contact is vetoed too. ``con`` has the working database in use and the build attached as
     ``build``.
     """
     count = 0
@@ -37,7 +39,8 @@ def keep_vetoes(
         _insert(con, of_destination.users())
         for target in destination.targets:
             file = list_file(folder, destination.name, target.audience)
-            if file.exists():
+            # a file that can't be read is not sent: a guard sees to that
+            with suppress(duckdb.Error):
                 con.execute(
                     f"insert into sendable select {literal(target.audience)}, user_id, _channel "
                     f"from read_parquet({literal(str(file))}, hive_partitioning = false)"
@@ -82,16 +85,39 @@ _VETOED = """
             and list_contains($channels, permissions.channel)
     ),
 
-    of_segments as (
-        select sendable.audience, sendable.user_id, vetoes.reason
+    without_address as (
+        select sendable.audience, sendable.user_id, 'no_address' as reason
         from sendable
-        inner join vetoes on sendable.user_id = vetoes.user_id and list_contains($channels, vetoes.channel)
+        anti join intermediate.int_channel_permissions as permissions
+            on sendable.user_id = permissions.user_id and sendable.channel = permissions.channel
+        where sendable.audience <> $segments
+    ),
+
+    of_segments as (
+        select sendable.audience, sendable.user_id, 'not_reached' as reason
+        from sendable
         anti join reached on sendable.user_id = reached.user_id
         where sendable.audience = $segments
+    ),
+
+    listed as (
+        select sendable.audience, sendable.user_id, 'do_not_contact' as reason
+        from sendable
+        inner join policy.do_not_contact as entries on sendable.user_id = entries.user_id
+        left join build.marts.audience_catalog as catalog on sendable.audience = catalog.audience
+        where coalesce(catalog.message_class, '') not in ('transactional', 'service')
     )
 
     select audience, user_id, min(reason) as reason
-    from (select * from of_plan union all select * from of_segments)
+    from (
+        select * from of_plan
+        union all
+        select * from without_address
+        union all
+        select * from of_segments
+        union all
+        select * from listed
+    )
     group by audience, user_id
     order by audience, user_id
 """

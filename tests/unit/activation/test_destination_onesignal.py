@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestration.activation.destinations.interface import PENDING, REJECTED, UNKNOWN, NotTaken, WrongSettings
+from orchestration.activation.destinations.interface import REJECTED, UNKNOWN, NotTaken, WrongSettings
 from orchestration.activation.destinations.onesignal import OneSignal
 from tests.standins.contracts import against, all_against, need
 from tests.standins.onesignal import APP, KEY, OneSignalStandIn
@@ -111,10 +111,10 @@ def test_lost_answers_are_never_taken_for_done(onesignal: OneSignalStandIn, monk
     to = made(OneSignal, onesignal, monkeypatch)
     rows = [row(f"u{number}", a=number) for number in range(5)]
     onesignal.faults = Faults(stops_after=2)
-    expected = {"u0": "accepted", "u1": "accepted", "u2": UNKNOWN, "u3": PENDING, "u4": PENDING}
+    expected = {"u0": "accepted", "u1": "accepted", "u2": UNKNOWN, "u3": UNKNOWN, "u4": UNKNOWN}
     assert statuses(to.set(SEGMENTS, rows)) == expected
     onesignal.faults = Faults(stops_after=0)
-    assert statuses(to.remove(SEGMENTS, rows[:2])) == {"u0": UNKNOWN, "u1": PENDING}
+    assert statuses(to.remove(SEGMENTS, rows[:2])) == {"u0": UNKNOWN, "u1": UNKNOWN}
     onesignal.faults = Faults(share=1.0, kinds=("busy",))
     with pytest.raises(NotTaken):
         to.set(SEGMENTS, rows)

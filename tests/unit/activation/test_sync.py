@@ -28,6 +28,7 @@ from orchestration.activation.destinations.interface import (
     WrongSettings,
     rejected,
 )
+from orchestration.activation.sync.assets import in_words, metadata_of
 from orchestration.activation.sync.ledger import Ledger, mark_erased, open_ledger
 from orchestration.activation.sync.sync import Report, Situation, TargetSync
 from tests.standins.extracts import Rows, write_extract
@@ -50,6 +51,9 @@ class InMemory(Destination):
     type = "in_memory"
     limits = Limits(rows=3, concurrency=2)
     provider: ClassVar[Provider]
+
+    def says_once(self, target: Target) -> bool:
+        return target.is_plan
 
     def members(self, target: Target) -> Any:
         return None if self.provider.listed is None else iter(self.provider.listed)
@@ -447,6 +451,130 @@ def test_another_list_is_filled_and_the_old_one_emptied(tmp_path: Path) -> None:
     finally:
         del KINDS["in_memory"]
     assert set(moved.provider.members) == {("new", "u1")}
+
+
+def test_a_listing_that_failed_is_made_again(tmp_path: Path) -> None:
+    world = World(tmp_path, WithList, starts_empty=False)
+    world.extract(D1, _people("u1"))
+    world.provider.members = {("winback", "stranger"): {}}
+
+    def half() -> Any:
+        yield "stranger"
+        raise NotTaken("too_many_calls")
+
+    world.provider.listed = half()  # type: ignore[assignment]
+    assert world.sync(D1).outcome == "failed" and world.keys == ["stranger"]
+    world.provider.listed = ["stranger"]
+    assert world.sync(D1).outcome == "complete" and world.keys == ["u1"]
+
+
+@pytest.mark.parametrize("how", ["listed", "unknown"])
+def test_a_removal_that_is_refused_is_not_forgotten_while_somebody_may_be_there(tmp_path: Path, how: str) -> None:
+    world = World(tmp_path, WithList, audience=SEGMENTS, starts_empty=how == "unknown")
+    world.provider.listed, world.provider.members = ["gone"], {(SEGMENTS, "gone"): {}}
+    if how == "unknown":
+        world.extract(D1, _people("gone", "u1"), candidates=9)
+
+        def lose(operation: str, rows: Sequence[Row]) -> None:
+            raise LostAnswer("answer_lost")
+
+        world.provider.fail = lose
+        world.sync(D1)
+    world.extract(D1, _people("u1"), candidates=9)
+    world.provider.fail = lambda operation, rows: {"gone": rejected("no")} if operation == "remove" else None
+    assert world.sync(D1).outcome == "partial" and "gone" in world.keys
+    world.provider.fail = lambda operation, rows: None
+    assert world.sync(D1).outcome == "complete" and world.keys == ["u1"]
+
+
+def test_half_of_a_refused_batch_is_not_said_to_be_untouched(world: World) -> None:
+    world.extract(D1, _people("u1", "u2"))
+
+    def fail(operation: str, rows: Sequence[Row]) -> None:
+        if operation == "remove":
+            return
+        if len(rows) > 1:
+            world.provider.members |= {("winback", row.key): {} for row in rows}
+            raise Refused("errors_unread")
+        raise NotTaken("too_many_calls")
+
+    world.provider.fail = fail
+    assert world.sync(D1).tally.pending == 2
+    world.veto("u1", "u2")
+    assert world.sync(D1).outcome == "complete" and world.keys == []
+
+
+def test_trouble_at_an_old_place_keeps_nobody_at_the_present_one(tmp_path: Path) -> None:
+    world = World(tmp_path, options={"list": "old"})
+    world.extract(D1, _people("u1", "u2"))
+    world.sync(D1)
+    moved = World(tmp_path, options={"list": "new"})
+    InMemory.provider = moved.provider = world.provider
+    moved.provider.members[("new", "u3")] = {}
+    with open_ledger(tmp_path / "a.sqlite") as con:
+        sync = TargetSync(con, duckdb.connect(), moved.config, moved.target, moved.situation(D1))
+        Ledger(con, "here").adopt(sync._stored(), ["u3"], "now")  # noqa: SLF001
+        con.execute("update sync_ledger set must_remove = 'erased' where key = 'u3'")
+        con.commit()
+    # no kind of this name is registered, so that nothing can be taken out of the old list
+    report = moved.sync(D1)
+    assert report.outcome == "failed" and ("new", "u3") not in moved.provider.members
+
+
+def test_a_provider_that_refuses_every_row_blames_none(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    InMemory.limits = Limits(rows=100, concurrency=2)
+    try:
+        world.extract(D1, _people(*(f"u{number:03}" for number in range(60))))
+
+        def refuse(operation: str, rows: Sequence[Row]) -> None:
+            raise Refused("http_400")
+
+        world.provider.fail = refuse
+        report = world.sync(D1)
+        assert report.outcome == "failed" and report.tally.rejected == 0 and len(world.provider.calls) < 80
+        world.provider.fail = lambda operation, rows: None
+        assert world.sync(D1).outcome == "complete" and len(world.keys) == 60
+    finally:
+        InMemory.limits = Limits(rows=3, concurrency=2)
+
+
+def test_what_another_run_loads_meanwhile_is_not_sent(world: World) -> None:
+    world.extract(D1, _people(*(f"u{number}" for number in range(1, 9))))
+    told = []
+
+    def erase(operation: str, rows: Sequence[Row]) -> None:
+        if not told:
+            told.append(mark_erased(world.folder / "a.sqlite", ["u8"]))
+
+    world.provider.fail = erase
+    world.sync(D1)
+    world.provider.fail = lambda operation, rows: None
+    world.remove(D1)
+    assert "u8" not in world.keys
+
+
+def test_an_extract_that_is_not_as_written_can_be_allowed_and_a_missing_one_not(world: World) -> None:
+    world.extract(D1, _people("u1"))
+    allowed = frozenset({"incomplete"})
+    manifest = world.folder / "extracts" / D1.isoformat() / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('.parquet": "', '.parquet": "0'))
+    assert world.sync(D1).guards and world.keys == []
+    assert not world.sync(D1, allowed=allowed).guards and world.keys == ["u1"]
+    assert [guard.name for guard in world.sync(D2, allowed=allowed).guards] == ["incomplete"]
+
+
+def test_an_error_of_a_destinations_own_code_stops_its_audience_alone_and_is_not_quoted(world: World) -> None:
+    world.extract(D1, _people("u1"))
+
+    def break_down(operation: str, rows: Sequence[Row]) -> None:
+        raise KeyError("anna@example.com")
+
+    world.provider.fail = break_down
+    report = world.sync(D1)
+    assert report.outcome == "failed" and "anna" not in in_words(report) + str(metadata_of(report))
+    world.provider.fail = lambda operation, rows: None
+    assert world.sync(D1).outcome == "complete"
 
 
 def test_how_rows_are_sent_is_no_other_place(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ CONFIG = DestinationConfig(
 TABLES = """
     attach ':memory:' as build;
     create schema intermediate;
+    create schema policy;
+    create table policy.do_not_contact(user_id varchar);
     create schema build.marts;
     create table build.marts.audience_catalog as
         select * from (values ('winback', 'marketing'), ('receipt', 'transactional')) as t(audience, message_class);
