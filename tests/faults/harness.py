@@ -25,6 +25,7 @@ from typing import Any, Protocol
 import dagster as dg
 import duckdb
 
+from orchestration.publish.publish import published_state
 from orchestration.resources import WRITER_POOL
 from orchestration.settings import DBT_PROJECT, ROOT, settings_from_environment
 from orchestration.warehouse.project import ensure_manifest
@@ -423,7 +424,7 @@ def kill_at(folder: Folder, as_of: date, moment: Moment, pace: Pace) -> Kill | N
     died = time.monotonic()
     while any(is_alive(pid) for pid in orphans) and time.monotonic() < died + 30:
         time.sleep(0.01)
-    published = digest(folder.published) if folder.published.exists() else None
+    published = published_state(folder.published).fingerprint if folder.published.exists() else None
     return Kill(run.stage(), len(orphans), time.monotonic() - died, published)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from orchestration.publish.publish import published_state
 from orchestration.warehouse.lock import warehouse_lock
 from tests.faults.harness import (
     STAGES,
@@ -98,7 +99,7 @@ def waiting(folder: Folder) -> str:
 def _go_through_kills(killed: Folder, undisturbed: Folder, first: date, second: date) -> Outcome:
     print(f"BAROMETER_SEED={SEED} repeats the moments")
     rng, pace = random.Random(SEED), Pace()
-    before, slots_held = digest(killed.published), 0
+    before, slots_held = published_state(killed.published).fingerprint, 0
     kills: list[Kill] = []
     with warehouse_lock(undisturbed.data / "warehouse", 0, print):
         pair = [undisturbed.start(second) for _ in range(2)]

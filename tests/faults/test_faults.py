@@ -22,6 +22,7 @@ import pytest
 
 from orchestration import clock
 from orchestration.activation.assets import _open_with_one_thread
+from orchestration.activation.configuration import configured
 from orchestration.activation.extracts import write_extracts
 from orchestration.errors import hint_of_machine
 from orchestration.publish.publish import publish
@@ -202,7 +203,9 @@ def test_a_full_disk_while_extracting_shows_no_half_of_a_list(sound: Folder, out
 
     def write(extracts: Path) -> None:
         with _open_with_one_thread(settings, build_of(settings)) as con:
-            write_extracts(con, extracts, settings.planned_contacts, settings.as_of, "a build", current_tests())
+            write_extracts(
+                con, extracts, settings.planned_contacts, settings.as_of, "a build", current_tests(), configured()
+            )
 
     with mounted(tmp_path / "disk") as disk:
         disk.leave(0.05)

@@ -12,6 +12,7 @@ import sys
 import dagster as dg
 import pytest
 
+from orchestration.publish.publish import published_state
 from tests.faults.harness import differences_of, digest
 from tests.faults.reader import answer
 from tests.faults.story import SEED, TRUNCATED, FirstDay, Outcome, waiting
@@ -48,7 +49,8 @@ def test_an_acknowledged_file_stops_nothing(outcome: Outcome) -> None:
 def test_of_two_runs_at_once_one_waits_and_both_succeed(outcome: Outcome) -> None:
     outputs = [run.output() for run in outcome.undisturbed.runs]
     assert [run.process.returncode for run in outcome.undisturbed.runs] == [0, 0], outputs
-    assert [output.count(waiting(outcome.undisturbed)) for output in outputs] == [1, 1]
+    # the first to write may wait once more: it lets the other go on while it sends, and publishes its records then
+    assert all(1 <= output.count(waiting(outcome.undisturbed)) <= 2 for output in outputs)
     assert sorted("dbt: nothing changed" in output for output in outputs) == [False, True]
     assert answer(outcome.undisturbed.published)[0] == str(outcome.second)
 
@@ -74,7 +76,8 @@ def test_the_dbt_child_is_gone_within_seconds(outcome: Outcome) -> None:
 def test_the_published_file_of_before_stays_until_the_new_one_is_whole(outcome: Outcome) -> None:
     early = {kill.published for kill in outcome.kills if kill.stage in ("start", "loading", "dbt")}
     assert early == {outcome.before}
-    assert {kill.published for kill in outcome.kills} <= {outcome.before, digest(outcome.killed.published)}
+    after = published_state(outcome.killed.published).fingerprint
+    assert {kill.published for kill in outcome.kills} <= {outcome.before, after} and None not in (outcome.before, after)
 
 
 def test_readers_never_notice(outcome: Outcome) -> None:
