@@ -51,10 +51,10 @@ def contact_plan(folder: Path, users: int) -> list[tuple[str, float, str]]:
         seconds, most = {}, 0.0
         planned = set().union(*measured.values())
         for model in compiled.models:
-            _forget_peak()
+            forget_peak()
             seconds[model.name] = seconds_of(world, model.name)
             if model.name in planned:
-                most = max(most, _peak_gigabytes())
+                most = max(most, peak_gigabytes())
         events, one_scan = scan(world)
         rows = {
             name: len_of(world, compiled, name) for name in ("channel_eligibility", "int_candidates", "contact_plan")
@@ -80,10 +80,12 @@ def len_of(world: compiled_sql.World, compiled: compiled_sql.Compiled, model: st
     return int(row[0]) if row else 0
 
 
-def _forget_peak() -> None:
+def forget_peak() -> None:
+    """Let the most memory of this process be counted anew."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def _peak_gigabytes() -> float:
+def peak_gigabytes() -> float:
+    """Return the most memory of this process since then (GB of a billion bytes)."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(found[1]) / 1e6 if found else 0.0

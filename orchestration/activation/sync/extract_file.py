@@ -50,8 +50,7 @@ class ExtractFile:
         cursor = self._con.cursor()
         cursor.execute(f"select key, user_id, {self._hash}, _channel from extract")
         while rows := cursor.fetchmany(_CHUNK):
-            for row in rows:
-                yield Wanted(*row)
+            yield from map(Wanted._make, rows)
 
     def note(self, keys: Iterable[str]) -> None:
         """Note rows that `noted` shall return."""

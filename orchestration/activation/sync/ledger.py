@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestration.activation.destinations.interface import ACCEPTED, PENDING, REJECTED, UNKNOWN, Outcome
 from orchestration.report.pipeline_runs import connect_activation
@@ -51,8 +51,7 @@ _ENTRY = (
 _CHUNK = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What is known of one key at a provider. ``may_hold``: whether the provider may have anything of it."""
 
     key: str
@@ -186,8 +185,7 @@ class Ledger:
                 f"and ({condition}) order by key limit {_CHUNK}",
                 {"destination": self._destination, "after": after, **values},
             ).fetchall()
-            for row in rows:
-                yield Entry(*row)
+            yield from map(Entry._make, rows)
             if len(rows) < _CHUNK:
                 return
             after = rows[-1][0]
