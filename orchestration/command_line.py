@@ -383,7 +383,7 @@ def _error_of(result: dg.ExecuteInProcessResult) -> BarometerError:
         else:
             continue
         while error is not None:
-            if error.cls_name == BarometerError.__name__:
+            if error.cls_name in {kind.__name__ for kind in (BarometerError, *BarometerError.__subclasses__())}:
                 return BarometerError.from_text(error.message)
             if error.cause is None:
                 return BarometerError(error.message.strip(), hint_of_machine(error.message) or _LOOK_CLOSER)

@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,16 @@ def publish(
         remove_duckdb(hashed)
     fsync(published_file.parent)
     return Published(_rows(wanted), is_same=False)
+
+
+def last_sync_published(published_file: Path) -> datetime | None:
+    """Return when the last sync began that the published file knows of; None where it knows of none."""
+    try:
+        with duckdb.connect(str(published_file), read_only=True) as con:
+            row = con.execute(f"select max(started_at) from {MARTS}.sync_runs").fetchone()
+    except duckdb.Error:
+        return None
+    return row[0] if row else None
 
 
 def publish_records(settings: Settings) -> int:

@@ -14,6 +14,10 @@ from orchestration.errors import BarometerError
 LOCK_WAIT_SECONDS = 1800.0
 
 
+class LockedError(BarometerError):
+    """Somebody else holds a lock for longer than one waits."""
+
+
 @contextmanager
 def warehouse_lock(warehouse: Path, wait_seconds: float, report: Callable[[str], None]) -> Iterator[int]:
     """Hold an exclusive ``flock`` on ``warehouse/.lock`` and yield its file descriptor.
@@ -38,7 +42,7 @@ def file_lock(path: Path, wait_seconds: float, report: Callable[[str], None], wh
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    raise BarometerError(
+                    raise LockedError(
                         f"Another run has held {path} for more than {wait_seconds:.0f} seconds.",
                         "Wait until it has ended, or stop it; then start again.",
                     ) from None

@@ -15,11 +15,11 @@ from orchestration.activation.sync.run import remove_what_must_go, situation_of,
 from orchestration.activation.sync.sync import Report
 from orchestration.errors import BarometerError
 from orchestration.ownership import OWNERS
-from orchestration.publish.publish import publish_records
+from orchestration.publish.publish import last_sync_published, publish_records
 from orchestration.report.recording import recorded
 from orchestration.resources import Warehouse, log
 from orchestration.warehouse.build import NIGHTLY
-from orchestration.warehouse.lock import warehouse_lock
+from orchestration.warehouse.lock import LockedError, warehouse_lock
 
 REMOVALS = dg.AssetKey(["activation", "removals"])
 RECORDS = dg.AssetKey(["activation", "records"])
@@ -185,15 +185,20 @@ def _records_of(dates: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         if warehouse.kind != NIGHTLY or not settings.published_file.exists():
             yield dg.AssetObservation(RECORDS, metadata={"skipped": "nothing is published"})
             return
-        if not has_news(settings.activation_file, warehouse.run_id):
+        if not has_news(settings.activation_file, last_sync_published(settings.published_file)):
             log.info("Records of the sync: nothing is new")
-            yield dg.AssetObservation(RECORDS, metadata={"skipped": "this run sent nothing"})
+            yield dg.AssetObservation(RECORDS, metadata={"skipped": "nothing was sent since they were published"})
             return
         # the sync may have taken an hour, in which another run began
         if warehouse.is_held:
             warehouse.release()
-        with warehouse_lock(settings.warehouse, _RECORDS_WAIT_SECONDS, log.info):
-            rows = publish_records(settings)
+        try:
+            with warehouse_lock(settings.warehouse, _RECORDS_WAIT_SECONDS, log.info):
+                rows = publish_records(settings)
+        except LockedError:
+            log.info("Records of the sync: another run is writing, and publishes them at its end")
+            yield dg.AssetObservation(RECORDS, metadata={"skipped": "another run is writing"})
+            return
         log.info("Records of the sync are published (%s rows)", f"{rows:,}")
         yield dg.MaterializeResult(metadata={"rows": rows})
 

@@ -482,11 +482,12 @@ def forget_runs(file: Path, now: datetime, days: int) -> int:
         ).rowcount
 
 
-def has_news(file: Path, run_id: str) -> bool:
-    """Whether a run sent anything, or could not send all: what it says then belongs into the published file."""
+def has_news(file: Path, since: datetime | None) -> bool:
+    """Whether a sync that began later than ``since`` sent anything, or could not send all: that is to be published."""
+    after = "" if since is None else since.isoformat(sep=" ", timespec="microseconds")
     with open_ledger(file) as con:
         found = con.execute(
-            "select 1 from sync_runs where run_id = ? and (sent > 0 or outcome <> 'complete') limit 1", [run_id]
+            "select 1 from sync_runs where started_at > ? and (sent > 0 or outcome <> 'complete') limit 1", [after]
         )
         return found.fetchone() is not None
 
