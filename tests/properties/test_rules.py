@@ -345,7 +345,7 @@ def _with_rows(world: oracle.World, rows: Sequence[tuple[str, oracle.Row]]) -> o
 # --- the tests
 
 _TIMES = int(os.environ.get("BAROMETER_WORLDS", "1"))
-_CHUNKS = 3 * _TIMES
+_CHUNKS = 2 * _TIMES
 _WORLDS = 14
 
 
