@@ -153,6 +153,7 @@ class Ledger:
                 "and l.audience = sync_targets.audience and l.target = sync_targets.target)",
                 [self._destination, audience, target],
             )
+        self.forget_vetoes(audience)
 
     # entries
 
@@ -239,6 +240,15 @@ class Ledger:
             self._con.executemany(
                 "insert or ignore into sync_vetoes values (?, ?, ?, ?)",
                 ((self._destination, *veto) for veto in vetoes),
+            )
+
+    def forget_vetoes(self, audience: str) -> None:
+        """Forget the vetoes of users of whom nothing is left, once an audience is synced: each run looks anew."""
+        with self._con:
+            self._con.execute(
+                "delete from sync_vetoes where destination = ?1 and audience = ?2 and user_id not in "
+                "(select user_id from sync_ledger where destination = ?1 and audience = ?2)",
+                [self._destination, audience],
             )
 
     def settle_interrupted(self, at: str) -> int:

@@ -172,6 +172,7 @@ class TargetSync:
                 self._send_difference(destination, courier)
         except Exception as error:  # also of the destination's code: it stops this audience, and no other
             self.report.tally.stopped = self.report.tally.stopped or error
+        self._ledger.forget_vetoes(self._target.audience)
         self.report.seconds = round(time.perf_counter() - started, 3)
         self._ledger.keep_run(run_of(self.report, self._situation, at))
         return self.report
@@ -188,6 +189,7 @@ class TargetSync:
                 self._remove(courier, self._must_go())
         except Exception as error:  # also of the destination's code: it stops this audience, and no other
             self.report.tally.stopped = self.report.tally.stopped or error
+        self._ledger.forget_vetoes(self._target.audience)
         self.report.seconds = round(time.perf_counter() - started, 3)
         if self.report.tally.sent or self.report.tally.stopped:
             self._ledger.keep_run(run_of(self.report, self._situation, at), is_only_if_new=True)
