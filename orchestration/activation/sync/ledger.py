@@ -153,7 +153,6 @@ class Ledger:
                 "and l.audience = sync_targets.audience and l.target = sync_targets.target)",
                 [self._destination, audience, target],
             )
-        self.forget_vetoes(audience)
 
     # entries
 

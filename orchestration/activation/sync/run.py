@@ -159,7 +159,11 @@ def _removed(
                     reports.append(sync.remove_what_must_go(destination))
         except BarometerError as error:
             reports.append(_failed(name, "all", error))
-    return reports + [_retired(ledger, name, stored, situation) for stored in stale]
+    reports += [_retired(ledger, name, stored, situation) for stored in stale]
+    for stored in stale:
+        if config is None or config.target(stored.audience) is None:
+            ledger.forget_vetoes(stored.audience)
+    return reports
 
 
 def _stale(ledger: Ledger, config: DestinationConfig | None) -> list[StoredTarget]:

@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 from orchestration.activation.configuration import DestinationConfig, TargetConfig
+from orchestration.activation.destinations import KINDS
 from orchestration.activation.destinations.interface import (
     SEGMENTS,
     TAKEN,
@@ -443,8 +444,6 @@ def test_another_list_is_filled_and_the_old_one_emptied(tmp_path: Path) -> None:
     world.sync(D1)
     moved = World(tmp_path, options={"list": "new"})
     InMemory.provider = moved.provider = world.provider
-    from orchestration.activation.destinations import KINDS
-
     KINDS["in_memory"] = InMemory
     try:
         moved.sync(D1)
@@ -584,6 +583,21 @@ def test_how_rows_are_sent_is_no_other_place(tmp_path: Path) -> None:
     world.config = replace(world.config, options={"rows": 1, "key_env": "ANOTHER"})
     world.sync(D1)
     assert world.provider.calls == [] and world.provider.once == ["u1"]
+
+
+def test_a_move_to_another_list_forgets_no_veto(tmp_path: Path) -> None:
+    world = World(tmp_path, options={"list": "old"})
+    world.extract(D1, _people("u1", "u2"))
+    world.sync(D1)
+    moved = World(tmp_path, options={"list": "new"})
+    InMemory.provider = moved.provider = world.provider
+    moved.veto("u2")
+    KINDS["in_memory"] = InMemory
+    try:
+        moved.sync(D1)
+    finally:
+        del KINDS["in_memory"]
+    assert set(moved.provider.members) == {("new", "u1")}
 
 
 def test_wrong_settings_stop_the_audience_and_blame_no_row(world: World) -> None:
