@@ -28,6 +28,7 @@ class SendGridStandIn(WithFiles):
 
     type = "sendgrid"
     environment = {"SENDGRID_API_KEY": KEY}
+    contract = "sendgrid-mc-contacts.openapi.json"
     server = "https://api.sendgrid.com"
 
     def __init__(

@@ -58,6 +58,17 @@ def retry_after(answer: httpx.Response) -> float | None:
         return None
 
 
+def said(answer: httpx.Response) -> dict[str, Any]:
+    """Return the JSON object of an answer; raise LostAnswer where it holds none, as then nobody knows what was done."""
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise LostAnswer("unreadable_answer")
+    return body
+
+
 def reset_at(header: str) -> Wait:
     """Return how to read a header that holds the epoch second from which on calls are taken again."""
 
