@@ -25,6 +25,7 @@ class BrevoStandIn(WithFiles):
     contract = "brevo.openapi.json"
     environment = {"BREVO_API_KEY": KEY}
     windows = {"contacts": ((10, 1.0), (36_000, 3600.0)), "others": ((100, 3600.0),)}
+    contract = "brevo.openapi.json"
     server = "https://api.brevo.com"
 
     def __init__(self, faults: Faults | None = None, second: float = 1.0, lists: Iterable[int] = range(1, 10)) -> None:

@@ -26,6 +26,7 @@ class KlaviyoStandIn(StandIn):
     contract = "klaviyo.openapi.json"
     environment = {"KLAVIYO_API_KEY": KEY}
     windows = {"jobs": _FEW, "job": _FEW, "errors": _FEW, "removals": _FEW, "profiles": _MANY, "members": _MANY}
+    contract = "klaviyo.openapi.json"
     server = "https://a.klaviyo.com"
 
     def __init__(

@@ -29,6 +29,7 @@ class SendGridStandIn(WithFiles):
     type = "sendgrid"
     contract = "sendgrid-mc-contacts.openapi.json"
     environment = {"SENDGRID_API_KEY": KEY}
+    contract = "sendgrid-mc-contacts.openapi.json"
     server = "https://api.sendgrid.com"
 
     def __init__(

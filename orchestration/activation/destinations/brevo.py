@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
-from orchestration.activation.destinations.client import Client, limiter, reset_in
+from orchestration.activation.destinations.client import Client, limiter, reset_in, said
 from orchestration.activation.destinations.interface import (
     TAKEN,
     UNKNOWN,
@@ -91,7 +91,7 @@ class Brevo(Destination):
             except Refused:
                 self._need_list(target)
                 raise
-            contacts = answer.json().get("contacts") or []
+            contacts = said(answer).get("contacts") or []
             for contact in contacts:
                 if not (key := (contact.get("attributes") or {}).get("EXT_ID") or contact.get("ext_id")):
                     raise WrongSettings(
@@ -129,16 +129,16 @@ class Brevo(Destination):
             except Refused:
                 self._need_list(target)
                 raise
-            process = answer.json().get("processId")
-            if process is None:
+            number = said(answer).get("processId")
+            if number is None:
                 raise LostAnswer("no_process_id")
 
             def look() -> Mapping[str, Any] | None:
-                path = f"/processes/{quote(str(process), safe='')}"
-                said: Mapping[str, Any] = self._client.call("GET", path, self._others).json()
-                if said.get("status") in ("failed", "cancelled"):
-                    raise LostAnswer(f"import_{said['status']}")
-                return said if said.get("status") == "completed" else None
+                path = f"/processes/{quote(str(number), safe='')}"
+                process = said(self._client.call("GET", path, self._others))
+                if process.get("status") in ("failed", "cancelled"):
+                    raise LostAnswer(f"import_{process['status']}")
+                return process if process.get("status") == "completed" else None
 
             # looks are few (90 an hour): the first waits longer for a longer import
             ended = follow(self.patience, look, self.patience.poll_wait * (1 + len(rows) / 1000))
@@ -183,7 +183,7 @@ class Brevo(Destination):
             # 400: none of them is in the list; 404: there is no such list
             answer = self._client.call("POST", path, self._contacts, expected=(400, 404), json=body)
             if answer.is_success:
-                out.update(str(key) for key in (answer.json().get("contacts") or {}).get("success") or [])
+                out.update(str(key) for key in (said(answer).get("contacts") or {}).get("success") or [])
             return {row.key: TAKEN for row in piece}
 
         def unset(piece: Sequence[Row]) -> dict[str, Outcome]:
@@ -200,7 +200,7 @@ class Brevo(Destination):
             found = self._client.call("GET", path, self._contacts, expected=(404,), params=by)
             if found.status_code == 404:
                 return TAKEN
-            if _list(target) in (found.json().get("listIds") or []):
+            if _list(target) in (said(found).get("listIds") or []):
                 return rejected("still_in_list", is_permanent=False)
         if row.attributes:
             body = {"attributes": dict.fromkeys(map(str.upper, row.attributes), "")}

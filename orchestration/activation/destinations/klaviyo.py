@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from orchestration.activation.destinations.client import Client, limiter
+from orchestration.activation.destinations.client import Client, limiter, said
 from orchestration.activation.destinations.interface import (
     TAKEN,
     UNKNOWN,
@@ -100,7 +100,7 @@ class Klaviyo(Destination):
         if target.options.get("list"):
             job["relationships"] = {"lists": {"data": [{"type": "list", "id": str(target.options["list"])}]}}
         try:
-            number = (self._call("POST", _JOBS, self._posts, {"data": job}).get("data") or {}).get("id")
+            number = _part(self._call("POST", _JOBS, self._posts, {"data": job}), "data").get("id")
         except Refused as error:
             raise self._blamed(target, error) from error
         if not number:
@@ -108,8 +108,8 @@ class Klaviyo(Destination):
         path = f"{_JOBS}/{quote(str(number), safe='')}"
 
         def look() -> Mapping[str, Any] | None:
-            said: Mapping[str, Any] = self._call("GET", path, self._looks)["data"]["attributes"]
-            return said if said.get("status") in ("complete", "cancelled") else None
+            job = _part(_part(self._call("GET", path, self._looks), "data"), "attributes")
+            return job if job.get("status") in ("complete", "cancelled") else None
 
         ended = follow(self.patience, look)
         if ended["status"] == "cancelled":
@@ -126,21 +126,21 @@ class Klaviyo(Destination):
         page: dict[str, Any] = {"page[size]": 100}
         while True:
             try:
-                said = self._call("GET", f"{path}/import-errors", self._errors, params=page)
+                errors = self._call("GET", f"{path}/import-errors", self._errors, params=page)
             except (NotTaken, Refused) as error:
                 raise LostAnswer(error.code) from error
-            for one in said["data"]:
-                what = one["attributes"]
-                payload = what.get("original_payload") or {}
-                key = (payload.get("attributes") or payload).get("external_id")
-                index = _INDEX.search((what.get("source") or {}).get("pointer") or "")
+            for one in errors.get("data") or []:
+                what = _part(one, "attributes")
+                code, payload = str(what.get("code")), _part(what, "original_payload")
+                key = (_part(payload, "attributes") or payload).get("external_id")
+                index = _INDEX.search(_part(what, "source").get("pointer") or "")
                 if key not in keys and index is not None and int(index[1]) < len(rows):
                     key = rows[int(index[1])].key
                 if len(rows) == 1:
                     key = rows[0].key
                 if key in keys:
-                    refused[key] = rejected(what["code"], is_permanent=bool(_PERMANENT.search(what["code"])))
-            following = parse_qs(urlsplit((said.get("links") or {}).get("next") or "").query)
+                    refused[key] = rejected(code, is_permanent=bool(_PERMANENT.search(code)))
+            following = parse_qs(urlsplit((errors.get("links") or {}).get("next") or "").query)
             if "page[cursor]" not in following:
                 return refused
             page["page[cursor]"] = following["page[cursor]"][0]
@@ -150,8 +150,10 @@ class Klaviyo(Destination):
         ids: dict[str, str] = {}
 
         def unset(piece: Sequence[Row]) -> dict[str, Outcome]:
-            said = self._call("POST", "/api/profile-import", self._profiles, {"data": _profile(piece[0])})
-            ids[piece[0].key] = str(said["data"]["id"])
+            profile = self._call("POST", "/api/profile-import", self._profiles, {"data": _profile(piece[0])})
+            if not (number := _part(profile, "data").get("id")):
+                raise LostAnswer("no_profile_id")
+            ids[piece[0].key] = str(number)
             return {piece[0].key: TAKEN}
 
         def take_out(piece: Sequence[Row]) -> dict[str, Outcome]:
@@ -178,12 +180,17 @@ class Klaviyo(Destination):
         if body is not None:
             request |= {"content": json.dumps(body), "headers": {"content-type": _JSON}}
         answer = self._client.call(method, path, rate, **request)
-        said: dict[str, Any] = answer.json() if answer.content else {}
-        return said
+        return {} if answer.status_code == 204 else said(answer)
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+def _part(said_by_klaviyo: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a part of an answer, empty where it is missing."""
+    part = said_by_klaviyo.get(name)
+    return part if isinstance(part, Mapping) else {}
 
 
 def _members_of(target: Target) -> str:

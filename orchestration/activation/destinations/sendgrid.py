@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from orchestration.activation.destinations.client import Client, reset_at
+from orchestration.activation.destinations.client import Client, reset_at, said
 from orchestration.activation.destinations.interface import (
     REJECTED,
     TAKEN,
@@ -121,25 +121,26 @@ class SendGrid(Destination):
             try:
                 # 404: there is none of them
                 answer = self._client.call("POST", f"{_CONTACTS}/search/identifiers/email", json=body, expected=(404,))
+                result = said(answer).get("result") if answer.is_success else None
             except LostAnswer as error:
                 # nothing was changed yet
                 raise NotTaken(error.code) from error
-            for address, said in ((answer.json() or {}).get("result") or {}).items():
-                contact = said.get("contact")
+            for address, of_address in (result or {}).items():
+                contact = of_address.get("contact")
                 if contact is not None and (key := keys.get(address.lower())) is not None:
                     found[key] = {name: str(contact[name]) for name in _IDENTIFIERS if contact.get(name)}
         return found
 
     def _upsert(self, rows: Sequence[Row], contacts: Sequence[Mapping[str, Any]]) -> dict[str, Outcome]:
         answer = self._client.call("PUT", _CONTACTS, json={"contacts": contacts})
-        job = answer.json().get("job_id")
+        job = said(answer).get("job_id")
         if not job:
             raise LostAnswer("no_job_id")
 
         def look() -> Mapping[str, Any] | None:
             path = f"{_CONTACTS}/imports/{quote(str(job), safe='')}"
-            said: Mapping[str, Any] = self._client.call("GET", path).json()
-            return said if said.get("status") in ("completed", "errored", "failed") else None
+            state = said(self._client.call("GET", path))
+            return state if state.get("status") in ("completed", "errored", "failed") else None
 
         ended = follow(self.patience, look)
         results = ended.get("results") or {}
@@ -157,9 +158,9 @@ class SendGrid(Destination):
             names |= {str(contact[name]).lower(): row.key for name in _IDENTIFIERS if name in contact}
         text = read_report(url, self._url, _REPORT_HOSTS, self.patience)
         refused = {}
-        for key, said in rows_of_report(text or "", names).items():
-            outcome = rejected(said)
-            refused[key] = rejected(said, is_permanent=bool(_PERMANENT.search(outcome.code)))
+        for key, reason in rows_of_report(text or "", names).items():
+            outcome = rejected(reason)
+            refused[key] = rejected(reason, is_permanent=bool(_PERMANENT.search(outcome.code)))
         return refused
 
     def close(self) -> None:

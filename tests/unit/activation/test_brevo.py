@@ -254,3 +254,13 @@ def test_a_call_is_never_longer_than_its_rows_are_said_to_be():
     with brevo(stand_in) as destination:
         destination.set(VIP, rows)
         assert max(len(request.body) for request in stand_in.requests) < sum(destination.size(VIP, one) for one in rows)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", {}])
+def test_an_answer_that_says_nothing_is_no_success(body):
+    class Speechless(BrevoStandIn):
+        def answer(self, request: Request) -> Answer:
+            return Answer(202, body)
+
+    with brevo(Speechless()) as destination:
+        assert destination.set(VIP, [row("u1")])["u1"].status == "unknown"

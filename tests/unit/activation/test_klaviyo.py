@@ -25,7 +25,7 @@ from orchestration.activation.destinations.interface import (
 from orchestration.activation.destinations.klaviyo import Klaviyo
 from tests.standins.contracts import against, need
 from tests.standins.klaviyo import KEY, KlaviyoStandIn
-from tests.standins.server import Faults, Request
+from tests.standins.server import Answer, Faults, Request
 
 PATIENCE = Patience(first_wait=0.01, longest_wait=1.0, poll_wait=0.01, timeout=2.0, longest_job=2.0)
 VIP, SEGMENTS = Target("vip", "2026-03-01", {"list": "L1"}), Target("segments")
@@ -251,3 +251,15 @@ def test_a_call_is_never_longer_than_its_rows_are_said_to_be():
     with klaviyo(stand_in) as destination:
         destination.set(VIP, rows)
         assert max(len(request.body) for request in stand_in.requests) < sum(destination.size(VIP, one) for one in rows)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", {}])
+def test_an_answer_that_says_nothing_is_no_success(body):
+    class Speechless(KlaviyoStandIn):
+        def answer(self, request: Request) -> Answer:
+            return Answer(202, body)
+
+    with klaviyo(Speechless()) as destination:
+        with pytest.raises(LostAnswer):
+            destination.set(VIP, [row("u1")])
+        assert destination.remove(VIP, [gone("u1")])["u1"].status == "unknown"

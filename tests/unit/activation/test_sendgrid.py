@@ -23,7 +23,7 @@ from orchestration.activation.destinations.interface import (
 from orchestration.activation.destinations.sendgrid import SendGrid
 from tests.standins.contracts import against, need
 from tests.standins.sendgrid import KEY, SendGridStandIn
-from tests.standins.server import Faults, Request
+from tests.standins.server import Answer, Faults, Request
 
 PATIENCE = Patience(first_wait=0.01, longest_wait=1.0, poll_wait=0.01, timeout=2.0, longest_job=2.0)
 VIP = Target("vip", "2026-03-01", {})
@@ -203,3 +203,13 @@ def test_a_call_is_never_longer_than_its_rows_are_said_to_be():
     with sendgrid(stand_in) as destination:
         destination.set(VIP, rows)
         assert max(len(request.body) for request in stand_in.requests) < sum(destination.size(VIP, one) for one in rows)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", {}])
+def test_an_answer_that_says_nothing_is_no_success(body):
+    class Speechless(SendGridStandIn):
+        def answer(self, request: Request) -> Answer:
+            return Answer(202, body)
+
+    with sendgrid(Speechless()) as destination, pytest.raises(LostAnswer):
+        destination.set(VIP, [row("u1")])
