@@ -20,6 +20,7 @@ from orchestration.activation.destinations.interface import (
     WrongSettings,
     rejected,
 )
+from orchestration.activation.destinations.jobs import rows_of_report
 from tests.standins.brevo import KEY, BrevoStandIn
 from tests.standins.contracts import against, need
 from tests.standins.server import Answer, Faults, Request
@@ -254,3 +255,10 @@ def test_a_call_is_never_longer_than_its_rows_are_said_to_be():
     with brevo(stand_in) as destination:
         destination.set(VIP, rows)
         assert max(len(request.body) for request in stand_in.requests) < sum(destination.size(VIP, one) for one in rows)
+
+
+def test_a_refused_row_does_not_take_along_another_of_the_same_address():
+    names = {"u1": "u1", "u2": "u2", "both@example.com": "u1"}
+    assert rows_of_report("EMAIL;EXT_ID\nboth@example.com;u2", names) == {"u2": ""}
+    assert rows_of_report("EMAIL;EXT_ID\nboth@example.com;", names) == {"u1": ""}
+    assert rows_of_report("EMAIL;EXT_ID\n;U7", {"u7": "u7", "U7": "U7"}) == {"U7": ""}
