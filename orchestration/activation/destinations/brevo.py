@@ -146,7 +146,8 @@ class Brevo(Destination):
 
     def _outcomes(self, rows: Sequence[Row], reports: Mapping[str, Any]) -> dict[str, Outcome]:
         """Read the reports of an import: one link for each kind of row that was left out."""
-        names = {row.key.lower(): row.key for row in rows}
+        # ids may differ in nothing but capitals: as they are they come first
+        names = {row.key.lower(): row.key for row in rows} | {row.key: row.key for row in rows}
         for row in rows:
             for kind, address in row.addresses.items():
                 names.setdefault(address.lower(), row.key)

@@ -146,8 +146,8 @@ def _content(url: str, timeout: float, is_own: bool) -> str | None:
 def rows_of_report(text: str, names: Mapping[str, str]) -> dict[str, str]:
     """Return key -> what is said of it, of a report that names rows in any of its columns.
 
-    ``names``: what a row may be called there, in small letters -> its key. What is said stands in the column whose
-    heading speaks of an error or a reason; empty without one.
+    ``names``: what a row may be called there, as it is or in small letters -> its key. What is said stands in the
+    column whose heading speaks of an error or a reason; empty without one.
     """
     first_line = text.partition("\n")[0]
     lines = list(csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first_line.count)))
@@ -156,7 +156,9 @@ def rows_of_report(text: str, names: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in lines:
         said = line[reason] if reason is not None and reason < len(line) else ""
-        for cell in line:
-            if (key := names.get(cell.strip().lower())) is not None:
-                found[key] = said
+        cells = [cell.strip() for cell in line]
+        named = {key for cell in cells if (key := names.get(cell, names.get(cell.lower()))) is not None}
+        # an address beside a key may be that of another row too
+        by_key = {key for key in named if key.lower() in map(str.lower, cells)}
+        found |= dict.fromkeys(by_key or named, said)
     return found

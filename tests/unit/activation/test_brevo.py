@@ -20,6 +20,7 @@ from orchestration.activation.destinations.interface import (
     WrongSettings,
     rejected,
 )
+from orchestration.activation.destinations.jobs import rows_of_report
 from tests.standins.brevo import KEY, BrevoStandIn
 from tests.standins.contracts import against, need
 from tests.standins.server import Answer, Faults, Request
@@ -264,3 +265,10 @@ def test_an_answer_that_says_nothing_is_no_success(body):
 
     with brevo(Speechless()) as destination:
         assert destination.set(VIP, [row("u1")])["u1"].status == "unknown"
+
+
+def test_a_refused_row_does_not_take_along_another_of_the_same_address():
+    names = {"u1": "u1", "u2": "u2", "both@example.com": "u1"}
+    assert rows_of_report("EMAIL;EXT_ID\nboth@example.com;u2", names) == {"u2": ""}
+    assert rows_of_report("EMAIL;EXT_ID\nboth@example.com;", names) == {"u1": ""}
+    assert rows_of_report("EMAIL;EXT_ID\n;U7", {"u7": "u7", "U7": "U7"}) == {"U7": ""}
