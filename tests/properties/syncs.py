@@ -37,7 +37,7 @@ from orchestration.activation.destinations import KINDS
 from orchestration.activation.destinations.interface import ACCEPTED, SEGMENTS, Patience, Target, Value
 from orchestration.activation.sync import ledger
 from orchestration.activation.sync.ledger import REMOVE, Ledger, mark_erased, open_ledger
-from orchestration.activation.sync.sync import Report, Situation, TargetSync, build
+from orchestration.activation.sync.sync import Report, Situation, TargetSync, build, retire_stale
 from orchestration.settings import ROOT
 from tests.standins.batch import BatchStandIn
 from tests.standins.braze import BrazeStandIn
@@ -679,9 +679,10 @@ def sync_all(
     """Sync all audiences as a run does, or only take out who must go."""
     reports = []
     with open_ledger(file) as con, closing(build(config, situation)) as destination:
+        stale = [] if only_removals else retire_stale(Ledger(con, config.name), config.name, config, situation)
         for target in config.targets:
             sync = TargetSync(con, reader, config, target, situation)
-            reports.append(sync.remove_what_must_go(destination) if only_removals else sync.run(destination))
+            reports.append(sync.remove_what_must_go(destination) if only_removals else sync.run(destination, stale))
     return reports
 
 

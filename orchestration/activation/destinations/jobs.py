@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -14,17 +14,11 @@ import stamina
 
 from orchestration.activation.destinations.client import certificates
 from orchestration.activation.destinations.interface import (
-    PENDING,
-    UNKNOWN,
     LostAnswer,
     NotTaken,
-    Outcome,
     Patience,
     Refused,
-    Row,
-    rejected,
 )
-from orchestration.activation.destinations.pieces import MOST_LOST
 
 Found = TypeVar("Found")
 _LONGEST_REPORT = 50_000_000
@@ -48,43 +42,6 @@ def follow(patience: Patience, look: Callable[[], Found | None], first_wait: flo
         if time.monotonic() >= until:
             raise LostAnswer("job_goes_on")
         wait = min(wait * 2, patience.longest_wait)
-
-
-def piecewise(
-    pieces: Iterable[Sequence[Row]], say: Callable[[Sequence[Row]], Mapping[str, Outcome]], unsaid: str = PENDING
-) -> dict[str, Outcome]:
-    """Say the pieces of a batch one after another, and return what became of all rows.
-
-    Once a piece was not taken or its answer is lost, the pieces after it wait. A piece of one row that is refused is
-    tried again the next time: it may be a removal, which must not be given up. ``unsaid`` is the status of what was
-    not taken here: unknown where another call has said something of the same rows before.
-    """
-    outcomes: dict[str, Outcome] = {}
-    stopped: str | None = None
-    lost = 0
-    for piece in pieces:
-        keys = [row.key for row in piece]
-        if stopped is not None:
-            outcomes |= dict.fromkeys(keys, Outcome(unsaid, stopped))
-            continue
-        try:
-            outcomes |= say(piece)
-            lost = 0
-        except NotTaken as error:
-            if not outcomes and unsaid == PENDING:
-                raise
-            stopped = error.code
-            outcomes |= dict.fromkeys(keys, Outcome(unsaid, stopped))
-        except LostAnswer as error:
-            outcomes |= dict.fromkeys(keys, Outcome(UNKNOWN, error.code))
-            # one row that never gets an answer does not keep the others back
-            lost += 1
-            stopped = None if len(piece) == 1 and lost < MOST_LOST else error.code
-        except Refused as error:
-            if len(piece) > 1:
-                raise
-            outcomes |= {key: rejected(error.code, is_permanent=False) for key in keys}
-    return outcomes
 
 
 class _Unread(Exception):

@@ -25,8 +25,9 @@ from orchestration.activation.destinations.interface import (
     WrongSettings,
     rejected,
 )
-from orchestration.activation.destinations.jobs import follow, piecewise
+from orchestration.activation.destinations.jobs import follow
 from orchestration.activation.destinations.options import wrong_url
+from orchestration.activation.destinations.pieces import piecewise
 
 _URL = "https://a.klaviyo.com"
 _REVISION = "2026-07-15"

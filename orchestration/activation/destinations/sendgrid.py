@@ -25,8 +25,9 @@ from orchestration.activation.destinations.interface import (
     Value,
     rejected,
 )
-from orchestration.activation.destinations.jobs import follow, piecewise, read_report, rows_of_report
+from orchestration.activation.destinations.jobs import follow, read_report, rows_of_report
 from orchestration.activation.destinations.options import wrong_url
+from orchestration.activation.destinations.pieces import piecewise
 
 _URL = "https://api.sendgrid.com"
 _CONTACTS = "/v3/marketing/contacts"

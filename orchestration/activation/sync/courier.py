@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from orchestration import clock
 from orchestration.activation.destinations.interface import (
     ACCEPTED,
     PENDING,
@@ -23,7 +22,7 @@ from orchestration.activation.destinations.interface import (
     WrongSettings,
     rejected,
 )
-from orchestration.activation.sync.ledger import REMOVE, SET, Ledger, Sending
+from orchestration.activation.sync.ledger import REMOVE, SET, Ledger, Sending, now
 
 #: Calls in a row that the provider did not take, after which the rest waits for the next run.
 _MOST_IN_VAIN = 3
@@ -47,9 +46,16 @@ class Tally:
     #: What stopped the sync, for people; the rows that were not sent wait for the next run.
     stopped: BaseException | None = None
 
-    def add(self, operation: str, outcome: Outcome) -> None:
-        """Count a row."""
-        self.sent += 1
+    def absorb(self, other: Tally) -> None:
+        """Add what another place of the same audience came to."""
+        for name in ("sent", "accepted", "rejected", "pending", "unknown", "removed", "vetoed"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.reasons += other.reasons
+        self.stopped = self.stopped or other.stopped
+
+    def add(self, operation: str, outcome: Outcome, is_sent: bool = True) -> None:
+        """Count a row; one that is refused here is not sent."""
+        self.sent += is_sent
         if outcome.status == ACCEPTED:
             if operation == REMOVE:
                 self.removed += 1
@@ -180,7 +186,7 @@ class Courier:
             self._tally.add(operation, Outcome(UNKNOWN, "answer_lost"))
 
     def _begin(self, operation: str, batch: Sequence[Parcel]) -> None:
-        sendings, at = [parcel.sending for parcel in batch], _now()
+        sendings, at = [parcel.sending for parcel in batch], now()
         if operation == REMOVE:
             self._ledger.begin_remove(self._target.audience, sendings, at)
         else:
@@ -205,7 +211,7 @@ class Courier:
     def _finish(
         self, operation: str, batch: Sequence[Parcel], outcomes: Mapping[str, Outcome], once_more: list[Parcel]
     ) -> None:
-        self._ledger.finish(self._target.audience, operation, [parcel.sending for parcel in batch], outcomes, _now())
+        self._ledger.finish(self._target.audience, operation, [parcel.sending for parcel in batch], outcomes, now())
         for parcel in batch:
             outcome = outcomes[parcel.row.key]
             if outcome.status == UNKNOWN and parcel.row.once is not None:
@@ -234,7 +240,3 @@ def _without_once(parcel: Parcel, code: str) -> Parcel:
         # said or not, it has been tried; and the provider may hold the row
         Sending(row.key, sending.user_id, sending.channel, sending.hash, sending.parts, None, None, 1, code),
     )
-
-
-def _now() -> str:
-    return clock.now().isoformat(sep=" ", timespec="seconds")

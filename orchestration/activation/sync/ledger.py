@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from orchestration import clock
 from orchestration.activation.destinations.interface import ACCEPTED, PENDING, REJECTED, UNKNOWN, Outcome
 from orchestration.report.pipeline_runs import connect_activation
 
@@ -277,6 +278,10 @@ class Ledger:
                 ((self._destination, audience, key) for key in keys),
             )
 
+    def _said(self, audience: str, target: str, plan_date: str | None, row: Sending) -> tuple[str | None, ...]:
+        """Return what every statement that enters a row begins with."""
+        return (self._destination, audience, row.key, row.user_id, row.channel, plan_date, target)
+
     def begin_set(self, audience: str, target: str, plan_date: str | None, rows: Sequence[Sending], at: str) -> None:
         """Mark rows as sent to be members, before the call."""
         with self._con:
@@ -289,22 +294,7 @@ class Ledger:
                 "operation = excluded.operation, is_sent = 1, sent_hash = excluded.sent_hash, "
                 "sent_parts = excluded.sent_parts, code = '', is_permanent = 0, "
                 "once = coalesce(excluded.once, sync_ledger.once), may_hold = 1, at = excluded.at",
-                (
-                    (
-                        self._destination,
-                        audience,
-                        row.key,
-                        row.user_id,
-                        row.channel,
-                        plan_date,
-                        target,
-                        row.hash,
-                        row.parts,
-                        row.once,
-                        at,
-                    )
-                    for row in rows
-                ),
+                ((*self._said(audience, target, plan_date, row), row.hash, row.parts, row.once, at) for row in rows),
             )
 
     def begin_remove(self, audience: str, rows: Sequence[Sending], at: str) -> None:
@@ -369,21 +359,7 @@ class Ledger:
                 f"values (?, ?, ?, ?, ?, ?, ?, '{REJECTED}', '{SET}', 0, ?, ?, 1, 0, ?) "
                 "on conflict do update set status = excluded.status, operation = excluded.operation, "
                 "sent_hash = excluded.sent_hash, code = excluded.code, is_permanent = 1, at = excluded.at",
-                (
-                    (
-                        self._destination,
-                        audience,
-                        row.key,
-                        row.user_id,
-                        row.channel,
-                        plan_date,
-                        target,
-                        row.hash,
-                        code,
-                        at,
-                    )
-                    for row, code in rows
-                ),
+                ((*self._said(audience, target, plan_date, row), row.hash, code, at) for row, code in rows),
             )
 
     def replace(self, audience: str, target: str, plan_date: str | None, rows: Iterable[Sending], at: str) -> None:
@@ -396,21 +372,7 @@ class Ledger:
                 "insert into sync_ledger(destination, audience, key, user_id, channel, plan_date, target, "
                 "accepted_hash, status, operation, is_sent, sent_hash, code, is_permanent, may_hold, at) "
                 f"values (?, ?, ?, ?, ?, ?, ?, ?, '{ACCEPTED}', '{SET}', 0, ?, '', 0, 1, ?)",
-                (
-                    (
-                        self._destination,
-                        audience,
-                        row.key,
-                        row.user_id,
-                        row.channel,
-                        plan_date,
-                        target,
-                        row.hash,
-                        row.hash,
-                        at,
-                    )
-                    for row in rows
-                ),
+                ((*self._said(audience, target, plan_date, row), row.hash, row.hash, at) for row in rows),
             )
 
     def mark_sent(self, audience: str, at: str) -> None:
@@ -445,6 +407,11 @@ class Ledger:
                 f"values ({', '.join(f':{name}' for name in named)})",
                 named,
             )
+
+
+def now() -> str:
+    """Return the time as the ledger keeps it."""
+    return clock.now().isoformat(sep=" ", timespec="microseconds")
 
 
 @contextmanager

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from orchestration import clock
 from orchestration.activation.configuration import DestinationConfig
 from orchestration.activation.extracts import raise_if_blocked
-from orchestration.activation.sync.ledger import Ledger, StoredTarget, destinations_of, open_ledger
-from orchestration.activation.sync.sync import Report, Situation, TargetSync, build, fingerprint_of, retire, run_of
+from orchestration.activation.sync.ledger import Ledger, destinations_of, open_ledger
+from orchestration.activation.sync.sync import Report, Situation, TargetSync, build, retire_stale
 from orchestration.activation.sync.vetoes import keep_vetoes
 from orchestration.errors import BarometerError
 from orchestration.settings import Settings
@@ -92,16 +91,14 @@ def sync_destination(
                 ended(_failed(config.name, audience, error))
             return reports
         with closing(destination):
-            waits = None
-            for stored in _stale(Ledger(con, config.name), config):
-                report = _retired(Ledger(con, config.name), config.name, stored, situation)
-                say(report)
-                if not report.is_complete:
-                    waits = f"{stored.audience} could not be taken out of the place it had before; that comes first."
+            retired = retire_stale(Ledger(con, config.name), config.name, config, situation)
+            for report in retired:
+                if report.audience not in audiences:
+                    say(report)
             for audience in audiences:
                 target = config.target(audience)
                 assert target is not None
-                ended(TargetSync(con, reader, config, target, situation).run(destination, waits))
+                ended(TargetSync(con, reader, config, target, situation).run(destination, retired))
     return reports
 
 
@@ -147,7 +144,6 @@ def _removed(
     """Take out of one destination what must go: first where its audiences are now, then where they were before."""
     reports = []
     ledger = Ledger(con, name)
-    stale = _stale(ledger, config)
     of_now = {stored.audience for stored in ledger.targets()} if config else set()
     targets = [target for target in config.targets if target.audience in of_now] if config else []
     open_ones = [target for target in targets if (name, target.audience) not in done]
@@ -159,38 +155,11 @@ def _removed(
                     reports.append(sync.remove_what_must_go(destination))
         except BarometerError as error:
             reports.append(_failed(name, "all", error))
-    reports += [_retired(ledger, name, stored, situation) for stored in stale]
-    for stored in stale:
-        if config is None or config.target(stored.audience) is None:
-            ledger.forget_vetoes(stored.audience)
-    return reports
-
-
-def _stale(ledger: Ledger, config: DestinationConfig | None) -> list[StoredTarget]:
-    """Return the targets whose rows lie where their audience is no longer: another list, or none at all.
-
-    So does an attribute that another audience sets now, where all share one profile: it is unset first.
-    """
-    found = []
-    for stored in ledger.targets():
-        target = config.target(stored.audience) if config else None
-        if config is None or target is None or stored.target != fingerprint_of(config, target):
-            found.append(stored)
-            continue
-        others = {name for other in config.targets if other is not target for name in other.names}
-        if config.kind.has_profiles and others.intersection(stored.names):
-            found.append(stored)
-    return found
-
-
-def _retired(ledger: Ledger, name: str, stored: StoredTarget, situation: Situation) -> Report:
-    report = Report(name, stored.audience)
-    try:
-        retire(ledger, name, stored, ledger.entries(stored.audience), situation, report.tally)
-    except Exception as error:  # of an old place: it must not stop what is sent to the present ones
-        report.tally.stopped = error
-    ledger.keep_run(run_of(report, situation, clock.now().isoformat(sep=" ", timespec="microseconds")))
-    return report
+    retired = retire_stale(ledger, name, config, situation)
+    for report in retired:
+        if config is None or config.target(report.audience) is None:
+            ledger.forget_vetoes(report.audience)
+    return reports + retired
 
 
 def _failed(name: str, audience: str, error: BaseException) -> Report:

@@ -9,32 +9,33 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from orchestration import clock
 from orchestration.activation.configuration import DestinationConfig, TargetConfig
 from orchestration.activation.destinations import KINDS
 from orchestration.activation.destinations.interface import (
+    ACCEPTED,
     REJECTED,
     SEGMENTS,
     Destination,
-    Outcome,
     Patience,
     Row,
     Target,
     Value,
     WholeDestination,
     WrongSettings,
+    rejected,
 )
 from orchestration.activation.extracts import ListState, list_state
 from orchestration.activation.sync.courier import Courier, Parcel, Tally, Unreachable
 from orchestration.activation.sync.decide import is_said, merged
 from orchestration.activation.sync.extract_file import ExtractFile, changed_since, normalised, parts_of
 from orchestration.activation.sync.guards import INCOMPLETE, Facts, Guard, guards
-from orchestration.activation.sync.ledger import REMOVE, SET, Entry, Ledger, Sending, StoredTarget
+from orchestration.activation.sync.ledger import REMOVE, SET, Entry, Ledger, Sending, StoredTarget, now
 
 _CHUNK = 5_000
 
@@ -142,19 +143,19 @@ class TargetSync:
         self._plan_date = situation.plan_date.isoformat() if self._is_plan else None
         self._target = Target(target.audience, self._plan_date, target.options)
         self.report = Report(config.name, target.audience)
-        before = [stored for stored in self._ledger.targets() if stored.audience == target.audience]
-        self._others = [stored for stored in before if stored.target != self._fingerprint]
-        self._own = next((stored for stored in before if stored.target == self._fingerprint), None)
+        place = (target.audience, self._fingerprint)
+        self._own = next((each for each in self._ledger.targets() if (each.audience, each.target) == place), None)
         told = self._own.names if self._own else ()
         self._names = tuple(sorted({*told, *target.names}))
         self._has_noted = False
 
-    def run(self, destination: Destination, waits: str | None = None) -> Report:
+    def run(self, destination: Destination, retired: Sequence[Report] = ()) -> Report:
         """Send what differs; an error of the provider is in the report and stops this audience alone.
 
-        ``waits`` is why nobody may be sent yet to a place that the audience has not had before.
+        ``retired`` is what `retire_stale` came to, of all audiences: the report has it too, and while it is not
+        complete nobody is sent to a place that the audience has not had before.
         """
-        started, at = time.perf_counter(), _now()
+        started, at = time.perf_counter(), now()
         self._ledger.settle_interrupted(at)
         self._ledger.forget_told(self._situation.plan_date.isoformat())
         courier = Courier(destination, self._target, self._fingerprint, self._ledger, self.report.tally)
@@ -162,16 +163,20 @@ class TargetSync:
             if not isinstance(destination, WholeDestination):
                 # trouble at another place must not keep anybody here
                 self._remove(courier, self._must_go())
-            for stored in self._others:
-                self._retire(stored)
-            if waits is not None and self._own is None:
-                raise Unreachable(waits)
+            left = sorted({each.audience for each in retired if not each.is_complete})
+            if left and self._own is None:
+                raise Unreachable(
+                    f"{', '.join(left)} could not be taken out of a place it had before; that comes first."
+                )
             if isinstance(destination, WholeDestination):
                 self._send_whole(destination)
             else:
                 self._send_difference(destination, courier)
         except Exception as error:  # also of the destination's code: it stops this audience, and no other
             self.report.tally.stopped = self.report.tally.stopped or error
+        for each in retired:
+            if each.audience == self._target.audience:
+                self.report.tally.absorb(each.tally)
         self._ledger.forget_vetoes(self._target.audience)
         self.report.seconds = round(time.perf_counter() - started, 3)
         self._ledger.keep_run(run_of(self.report, self._situation, at))
@@ -179,7 +184,7 @@ class TargetSync:
 
     def remove_what_must_go(self, destination: Destination) -> Report:
         """Send the removals that wait for nothing, and nothing else."""
-        started, at = time.perf_counter(), _now()
+        started, at = time.perf_counter(), now()
         self._ledger.settle_interrupted(at)
         try:
             if isinstance(destination, WholeDestination):
@@ -252,11 +257,6 @@ class TargetSync:
         """Return the rows whose removal waits for nothing."""
         return self._ledger.to_remove(self._target.audience, self._fingerprint, self._today)
 
-    def _retire(self, stored: StoredTarget) -> None:
-        """Take out what lies at a place that the audience has no longer: another list, say."""
-        entries = self._ledger.of_other_targets(stored.audience, self._fingerprint)
-        retire(self._ledger, self._config.name, stored, entries, self._situation, self.report.tally)
-
     def _remove(self, courier: Courier, entries: Iterable[Entry]) -> None:
         """Take rows out; those of which the provider has nothing are forgotten without a call."""
         plan_date = self._situation.plan_date
@@ -266,13 +266,15 @@ class TargetSync:
 
     def _extract(self) -> ExtractFile | None:
         """Return the extract of the audience, None where it can't be used at all."""
-        state = self._state()
+        state = self._state
         if state is None:
             return None
         self.report.candidates, self.report.shared_key = state.candidates, state.shared_key
         return ExtractFile(self._reader, state.file, self._names, self._plan_date)
 
+    @cached_property
     def _state(self) -> ListState | None:
+        """What the manifest says of the extract; its file is read whole to see that it is as it was written."""
         situation = self._situation
         is_trusted = INCOMPLETE in situation.allowed
         return list_state(
@@ -282,7 +284,7 @@ class TargetSync:
     def _guards_of(self, destination: Destination | None) -> list[Guard]:
         """Return what stops additions and ordinary removals. Without a destination the provider is not asked."""
         audience = self._target.audience
-        state = self._state()
+        state = self._state
         is_first = self._own is None and self._config.mode == "mirror" and self._is_new_place()
         is_unknown = False
         if is_first and self._config.kind.has_list and not self._config.starts_empty and destination is not None:
@@ -291,7 +293,7 @@ class TargetSync:
             if members is not None:
                 # listed to the end before anything is kept: a listing that failed half-way is made again
                 keys = list(members)
-                self._ledger.adopt(self._stored(), keys, _now())
+                self._ledger.adopt(self._stored(), keys, now())
         return guards(
             Facts(
                 self._situation.plan_date,
@@ -376,7 +378,7 @@ class TargetSync:
                 if len(noted) >= _CHUNK:
                     file.note(noted)
                     noted.clear()
-            elif entry.status != "accepted":
+            elif entry.status != ACCEPTED:
                 self.report.tally.rejected += 1
                 self.report.tally.reasons[(SET, entry.status, "refused_before")] += 1
         file.note(noted)
@@ -384,9 +386,10 @@ class TargetSync:
 
     def _to_set(self, file: ExtractFile, destination: Destination) -> Iterator[Parcel]:
         """Return the noted rows as they are sent; what the provider would drop or cut is refused here, with a code."""
+        says_once = destination.says_once(self._target)
+        told = self._ledger.told(self._target.audience, self._plan_date) if says_once else set()
         for chunk in _chunks(file.noted()):
             entries = self._ledger.lookup(self._target.audience, [row.key for row, _, _ in chunk])
-            told = self._ledger.told(self._target.audience, self._plan_date)
             # what another run has loaded since this one began: an hour may have passed
             vetoes = self._ledger.vetoed(self._target.audience)
             refused: list[tuple[Sending, str]] = []
@@ -396,16 +399,15 @@ class TargetSync:
                     self.report.tally.vetoed += 1
                     continue
                 is_tried = row.key in told or (entry is not None and entry.once == self._plan_date)
-                once = self._plan_date if destination.says_once(self._target) and not is_tried else None
+                once = self._plan_date if says_once and not is_tried else None
                 parcel = self._parcel(row, hash_, channel, entry, once, destination)
                 if isinstance(parcel, str):
                     refused.append((Sending(row.key, row.user_id, channel, hash_), parcel))
-                    self.report.tally.add(SET, Outcome("rejected", parcel, True))
-                    self.report.tally.sent -= 1
+                    self.report.tally.add(SET, rejected(parcel), is_sent=False)
                 else:
                     yield parcel
             if refused:
-                self._ledger.refuse(self._target.audience, self._fingerprint, self._plan_date, refused, _now())
+                self._ledger.refuse(self._target.audience, self._fingerprint, self._plan_date, refused, now())
 
     def _parcel(
         self,
@@ -419,7 +421,7 @@ class TargetSync:
         normal = normalised(row, self._config.kind.key)
         if isinstance(normal, str):
             return normal
-        is_sure = entry is not None and entry.status == "accepted"
+        is_sure = entry is not None and entry.status == ACCEPTED
         uses_changes = self._config.kind.uses_changes
         changed = changed_since(row.attributes, entry.accepted_parts) if uses_changes and entry and is_sure else None
         said = Row(normal.key, normal.user_id, normal.addresses, normal.attributes, changed, once)
@@ -458,7 +460,7 @@ class TargetSync:
 
         def note_new() -> None:
             """Note who is about to be delivered for the first time: if nobody sees the end of it, they may be there."""
-            self._ledger.begin_set(audience, self._fingerprint, self._plan_date, new, _now())
+            self._ledger.begin_set(audience, self._fingerprint, self._plan_date, new, now())
             new.clear()
 
         for wanted, entry in merged(file.wanted(), self._ledger.entries(audience)):
@@ -513,7 +515,7 @@ class TargetSync:
         plan_date: str | None,
         names: Sequence[str],
     ) -> None:
-        audience, at = self._target.audience, _now()
+        audience, at = self._target.audience, now()
         sendings: list[Sending] = []
 
         def sent() -> Iterator[Row]:
@@ -523,7 +525,7 @@ class TargetSync:
 
         self._ledger.mark_sent(audience, at)
         destination.put(replace(self._target, plan_date=plan_date), sent(), names)
-        self._ledger.replace(audience, self._fingerprint, plan_date, sendings, _now())
+        self._ledger.replace(audience, self._fingerprint, plan_date, sendings, now())
 
 
 def removals(
@@ -555,14 +557,42 @@ def removals(
     ledger.forget(audience, unheld)
 
 
-def retire(
-    ledger: Ledger,
-    name: str,
-    stored: StoredTarget,
-    entries: Iterable[Entry],
-    situation: Situation,
-    tally: Tally,
-) -> None:
+def stale_targets(ledger: Ledger, config: DestinationConfig | None) -> list[StoredTarget]:
+    """Return the targets whose rows lie where their audience is no longer: another list, or none at all.
+
+    So does an attribute that another audience sets now, where all share one profile: it is unset first.
+    """
+    found = []
+    for stored in ledger.targets():
+        target = config.target(stored.audience) if config else None
+        if config is None or target is None or stored.target != fingerprint_of(config, target):
+            found.append(stored)
+            continue
+        others = {name for other in config.targets if other is not target for name in other.names}
+        if config.kind.has_profiles and others.intersection(stored.names):
+            found.append(stored)
+    return found
+
+
+def retire_stale(ledger: Ledger, name: str, config: DestinationConfig | None, situation: Situation) -> list[Report]:
+    """Take out of a destination what lies where it belongs no longer, and return what came of each such target.
+
+    Places are emptied before others are filled: a list may have passed to another audience.
+    """
+    return [_retired(ledger, name, stored, situation) for stored in stale_targets(ledger, config)]
+
+
+def _retired(ledger: Ledger, name: str, stored: StoredTarget, situation: Situation) -> Report:
+    report = Report(name, stored.audience)
+    try:
+        _retire(ledger, name, stored, situation, report.tally)
+    except Exception as error:  # of an old place: it must not stop what is sent to the present ones
+        report.tally.stopped = error
+    ledger.keep_run(run_of(report, situation, now()))
+    return report
+
+
+def _retire(ledger: Ledger, name: str, stored: StoredTarget, situation: Situation, tally: Tally) -> None:
     """Take the rows of a target out that is configured no longer, with the options it had."""
     kind = KINDS.get(stored.type)
     if kind is None:
@@ -570,7 +600,7 @@ def retire(
             f"{name}: rows of {stored.audience} lie at a destination of type {stored.type}, which is no more.",
             "Take them out at the provider, or bring the module back for one run.",
         )
-    mine = [entry for entry in entries if entry.target == stored.target]
+    mine = [entry for entry in ledger.entries(stored.audience) if entry.target == stored.target]
     destination = _build(kind, name, stored.options, situation)
     target = Target(stored.audience, None, stored.audience_options)
     try:
@@ -624,7 +654,3 @@ def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
             chunk = []
     if chunk:
         yield chunk
-
-
-def _now() -> str:
-    return clock.now().isoformat(sep=" ", timespec="microseconds")

@@ -31,7 +31,7 @@ from orchestration.activation.destinations.interface import (
 )
 from orchestration.activation.sync.assets import in_words, metadata_of
 from orchestration.activation.sync.ledger import Ledger, mark_erased, open_ledger
-from orchestration.activation.sync.sync import Report, Situation, TargetSync
+from orchestration.activation.sync.sync import Report, Situation, TargetSync, retire_stale
 from tests.standins.extracts import Rows, write_extract
 
 D1, D2, D3 = date(2026, 6, 29), date(2026, 6, 30), date(2026, 7, 1)
@@ -131,8 +131,10 @@ class World:
     def sync(self, as_of: date, **more: Any) -> Report:
         self.provider.calls.clear()
         with open_ledger(self.folder / "a.sqlite") as con, closing(_Open(self.config)) as open_:
-            return TargetSync(con, duckdb.connect(), self.config, self.target, self.situation(as_of, **more)).run(
-                open_.destination
+            situation = self.situation(as_of, **more)
+            retired = retire_stale(Ledger(con, "here"), "here", self.config, situation)
+            return TargetSync(con, duckdb.connect(), self.config, self.target, situation).run(
+                open_.destination, retired
             )
 
     def remove(self, as_of: date, **more: Any) -> Report:
