@@ -400,8 +400,12 @@ def _seconds_by_stage(result: dg.ExecuteInProcessResult) -> dict[str, float]:
 
 
 def _parse(options: argparse.Namespace) -> None:
+    from orchestration.activation.configuration import configured
+
     _check_policy()
     ensure_manifest(settings_from_environment())
+    # it names columns and audiences of the parsed project
+    configured()
 
 
 def _dev(options: argparse.Namespace) -> None:

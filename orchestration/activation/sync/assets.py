@@ -156,7 +156,7 @@ def _gone(reports: Sequence[Report]) -> dg.AssetCheckResult:
     left = [report for report in reports if not report.is_complete]
     found = "; ".join(in_words(report) for report in left)
     hints = sorted({hint for report in left if (hint := getattr(report.tally.stopped, "hint", ""))})
-    what_to_do = {"what_to_do": f"{found}. {' '.join(hints)}"} if hints else {}
+    what_to_do = {"what_to_do": f"{found.rstrip('.')}. {' '.join(hints)}"} if hints else {}
     return dg.AssetCheckResult(
         check_name=GONE,
         passed=not left,
@@ -268,7 +268,7 @@ def _check_metadata(report: Report) -> dict[str, Any]:
     return {
         "found": found,
         "rows": _not_done(report),
-        **({"what_to_do": f"{found}. {'; '.join(hints)}"} if hints else {}),
+        **({"what_to_do": f"{found.rstrip('.')}. {'; '.join(hints)}"} if hints else {}),
     }
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from orchestration.activation.configuration import DestinationConfig
-from orchestration.activation.sync.dry_run import in_words, previews
+from orchestration.activation.sync.dry_run import emptied, in_words, previews
 from orchestration.activation.sync.guards import GUARDS
 from orchestration.activation.sync.run import look
 from orchestration.activation.sync.sync import Situation
@@ -65,3 +65,6 @@ def preview(
     )
     for each in previews(settings, destinations, situation, only):
         say(in_words(each))
+    # whatever is chosen: every run empties them
+    for line in emptied(settings, destinations):
+        say(line)

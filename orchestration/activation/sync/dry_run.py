@@ -9,7 +9,7 @@ import duckdb
 
 from orchestration.activation.configuration import DestinationConfig
 from orchestration.activation.destinations.interface import Row
-from orchestration.activation.sync.ledger import open_ledger
+from orchestration.activation.sync.ledger import Ledger, destinations_of, open_ledger
 from orchestration.activation.sync.sync import Preview, Situation, TargetSync
 from orchestration.settings import Settings
 
@@ -26,6 +26,18 @@ def previews(
             for target in config.targets:
                 if (config.name, target.audience) in only:
                     yield TargetSync(con, reader, config, target, situation).preview(EXAMPLES)
+
+
+def emptied(settings: Settings, destinations: Sequence[DestinationConfig]) -> Iterator[str]:
+    """Return a line for each audience that would be emptied since destinations.yml names it no longer."""
+    configs = {config.name: config for config in destinations}
+    with open_ledger(settings.activation_file) as con:
+        for name in sorted(destinations_of(con)):
+            ledger, config = Ledger(con, name), configs.get(name)
+            for stored in ledger.targets():
+                if config is None or config.target(stored.audience) is None:
+                    rows = sum(entry.target == stored.target for entry in ledger.entries(stored.audience))
+                    yield f"{name}/{stored.audience}: {rows:,} to remove: destinations.yml names it no longer"
 
 
 def in_words(preview: Preview) -> str:

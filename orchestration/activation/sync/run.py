@@ -54,6 +54,8 @@ def look(settings: Settings, build: Build, destinations: Sequence[DestinationCon
         with open_ledger(settings.activation_file) as ledger, open_working_and_build(settings, build) as con:
             keep_vetoes(con, ledger, destinations, folder)
             raise_if_blocked(con)
+    except duckdb.CatalogException:
+        return "nothing is built, or the build is not whole"
     except duckdb.Error as error:
         # removals go out all the same, by what was known before
         return f"the build can't be read ({type(error).__name__})"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from orchestration import command_line
 from orchestration.activation import configuration
 from orchestration.activation.configuration import (
     FILE_VARIABLE,
@@ -357,3 +358,17 @@ def test_another_file_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     file.write_text("destinations:\n  crm: {type: brewo, channels: all}\n", encoding="utf-8")
     with pytest.raises(BarometerError, match=r"mine.yml can't be used:\n  line 2: crm.type"):
         configured()
+
+
+@pytest.mark.usefixtures("columns")
+def test_make_parse_checks_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.yml"
+    file.write_text("destinations:\n  crm: {type: brewo, channels: all}\n", encoding="utf-8")
+    monkeypatch.setenv(FILE_VARIABLE, str(file))
+    monkeypatch.setattr(command_line, "ensure_manifest", lambda settings: None)
+    monkeypatch.setattr(command_line, "_show_progress", lambda: None)
+    with pytest.raises(SystemExit):
+        command_line.main(["parse"])
+    assert "mine.yml can't be used:\n  line 2: crm.type" in capsys.readouterr().err

@@ -30,8 +30,10 @@ from orchestration.activation.destinations.interface import (
     rejected,
 )
 from orchestration.activation.sync.assets import in_words, metadata_of
+from orchestration.activation.sync.dry_run import emptied
 from orchestration.activation.sync.ledger import Ledger, mark_erased, open_ledger
 from orchestration.activation.sync.sync import Report, Situation, TargetSync, retire_stale
+from orchestration.settings import Settings
 from tests.standins.extracts import Rows, write_extract
 
 D1, D2, D3 = date(2026, 6, 29), date(2026, 6, 30), date(2026, 7, 1)
@@ -633,3 +635,14 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(tmp_path: Path) -> 
     assert world.provider.calls == []
     world.sync(D2)
     assert world.keys == ["u1", "u2", "u4"]
+
+
+def test_a_dry_run_says_which_audiences_would_be_emptied(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.extract(D1, _people("u1", "u2"))
+    world.sync(D1)
+    settings = Settings(tmp_path, tmp_path, D1, D2)
+    settings.warehouse.mkdir()
+    (tmp_path / "a.sqlite").rename(settings.activation_file)
+    assert list(emptied(settings, [world.config])) == []
+    assert list(emptied(settings, [])) == ["here/winback: 2 to remove: destinations.yml names it no longer"]
