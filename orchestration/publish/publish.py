@@ -103,14 +103,10 @@ def publish(
         if _RUNS in wanted:
             _write_runs(temporary, runs)
         _check(temporary, wanted, as_of)
-        fsync(temporary)
-        # what a tool that did not open it read-only has left beside the old file would be read as part of the new one
-        published_file.with_name(f"{published_file.name}.wal").unlink(missing_ok=True)
-        temporary.replace(published_file)
+        _put_in_place(temporary, published_file)
     finally:
         remove_duckdb(temporary)
         remove_duckdb(hashed)
-    fsync(published_file.parent)
     return Published(_rows(wanted), is_same=False)
 
 
@@ -135,25 +131,25 @@ def publish_records(settings: Settings) -> int:
     if is_hashed and not settings.hash_key:
         raise BarometerError(*_NO_KEY)
     key = settings.hash_key if is_hashed else None
-    rows = 0
     try:
         remove_duckdb(temporary)
         shutil.copyfile(published, temporary)
         with duckdb.connect(str(temporary)) as con:
-            con.execute("begin")
-            for table, statement, chunks in sync_records.contents(settings.activation_file, key):
-                con.execute(f"delete from {MARTS}.{table}")
-                for lists in chunks:
-                    con.execute(statement, lists)
-                    rows += len(lists[0])
-            con.execute("commit")
+            rows = sync_records.replace(con, MARTS, sync_records.contents(settings.activation_file, key))
             con.execute("checkpoint")
-        fsync(temporary)
-        temporary.replace(published)
+        _put_in_place(temporary, published)
     finally:
         remove_duckdb(temporary)
-    fsync(published.parent)
     return rows
+
+
+def _put_in_place(temporary: Path, published_file: Path) -> None:
+    """Rename a file into the place of the published one, so that either is there at any moment, whole."""
+    fsync(temporary)
+    # what a tool that did not open it read-only has left beside the old file would be read as part of the new one
+    published_file.with_name(f"{published_file.name}.wal").unlink(missing_ok=True)
+    temporary.replace(published_file)
+    fsync(published_file.parent)
 
 
 def _write_runs(file: Path, runs: Sequence[tuple[Any, ...]]) -> None:
@@ -162,7 +158,7 @@ def _write_runs(file: Path, runs: Sequence[tuple[Any, ...]]) -> None:
     with duckdb.connect(str(file)) as con:
         con.execute("begin")
         con.execute(f"delete from {table}")
-        con.execute(pipeline_runs.insert_sql(table), pipeline_runs.as_lists(runs))
+        con.execute(pipeline_runs.insert_sql(table, pipeline_runs.COLUMNS), pipeline_runs.as_lists(runs))
         con.execute("commit")
 
 

@@ -12,7 +12,7 @@ import resource
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -145,15 +145,15 @@ def of_run(file: Path, run_id: str) -> list[dict[str, Any]]:
     return (_try(file, read) or []) if file.exists() else []
 
 
-def insert_sql(table: str) -> str:
+def insert_sql(table: str, columns: Mapping[str, str]) -> str:
     """Return the statement that inserts rows into a DuckDB table; it takes a list for each column (`as_lists`)."""
-    lists = ", ".join(f"unnest(?::{type_}[])" for type_ in COLUMNS.values())
-    return f"insert into {table}({', '.join(COLUMNS)}) select {lists}"
+    lists = ", ".join(f"unnest(?::{type_}[])" for type_ in columns.values())
+    return f"insert into {table}({', '.join(columns)}) select {lists}"
 
 
-def as_lists(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+def as_lists(rows: Sequence[tuple[Any, ...]], width: int = len(COLUMNS)) -> list[list[Any]]:
     """Return the columns of rows: a statement a row would take minutes after a year of intraday runs."""
-    return [[row[number] for row in rows] for number in range(len(COLUMNS))]
+    return [[row[number] for row in rows] for number in range(width)]
 
 
 def in_short(error: BaseException) -> str:

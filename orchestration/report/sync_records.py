@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import duckdb
 
 from orchestration.publish.hashing import keyed_hash
 from orchestration.report import pipeline_runs
+from orchestration.report.pipeline_runs import as_lists, insert_sql
 
 #: Table -> its columns, with their types in DuckDB.
 COLUMNS = {
@@ -56,38 +57,35 @@ _ROWS = """
     where position = 1 order by destination, audience, user_id
 """
 _CHUNK = 50_000
-Contents = Iterator[tuple[str, str, Iterator[list[list[Any]]]]]
+Contents = Iterator[tuple[str, Mapping[str, str], Iterator[Sequence[tuple[Any, ...]]]]]
 
 
 def contents(file: Path, hash_key: str | None = None) -> Contents:
-    """Return (table, statement, chunks of its rows as lists by column) of every record; `as_lists` says how it is used.
+    """Return (table, its columns, chunks of its rows) of every record, that of runs among them.
 
     With ``hash_key`` a keyed hash stands for each user_id.
     """
-    columns = pipeline_runs.COLUMNS
-    runs = pipeline_runs.finished(file)
-    yield (
-        "pipeline_runs",
-        _statement("marts.pipeline_runs", columns),
-        _lists(iter([runs] if runs else []), len(columns)),
-    )
-    for table, of_table in COLUMNS.items():
-        yield table, _statement(f"marts.{table}", of_table), _lists(_rows(file, table, hash_key), len(of_table))
+    yield "pipeline_runs", pipeline_runs.COLUMNS, iter([pipeline_runs.finished(file)])
+    for table, columns in COLUMNS.items():
+        yield table, columns, _rows(file, table, hash_key)
+
+
+def replace(con: duckdb.DuckDBPyConnection, schema: str, records: Contents) -> int:
+    """Put records in the place of those that a schema has, in one transaction; return how many rows."""
+    count = 0
+    con.execute("begin")
+    for table, columns, chunks in records:
+        con.execute(f"delete from {schema}.{table}")
+        for rows in chunks:
+            con.execute(insert_sql(f"{schema}.{table}", columns), as_lists(rows, len(columns)))
+            count += len(rows)
+    con.execute("commit")
+    return count
 
 
 def write(con: duckdb.DuckDBPyConnection, file: Path, schema: str) -> None:
-    """Put the records of the sync in the place of those that a schema has, in one transaction."""
-    con.execute("begin")
-    for table, columns in COLUMNS.items():
-        con.execute(f"delete from {schema}.{table}")
-        for lists in _lists(_rows(file, table, None), len(columns)):
-            con.execute(_statement(f"{schema}.{table}", columns), lists)
-    con.execute("commit")
-
-
-def _statement(table: str, columns: dict[str, str]) -> str:
-    lists = ", ".join(f"unnest(?::{type_}[])" for type_ in columns.values())
-    return f"insert into {table}({', '.join(columns)}) select {lists}"
+    """Put the records of the sync alone in the place of those that a schema has."""
+    replace(con, schema, ((table, columns, _rows(file, table, None)) for table, columns in COLUMNS.items()))
 
 
 def _rows(file: Path, table: str, hash_key: str | None) -> Iterator[Sequence[tuple[Any, ...]]]:
@@ -103,8 +101,3 @@ def _rows(file: Path, table: str, hash_key: str | None) -> Iterator[Sequence[tup
             if table == "sync_rows" and hash_key is not None:
                 rows = [(*row[:2], keyed_hash(row[2], hash_key), *row[3:]) for row in rows]
             yield rows
-
-
-def _lists(chunks: Iterator[Sequence[tuple[Any, ...]]], width: int) -> Iterator[list[list[Any]]]:
-    for rows in chunks:
-        yield [[row[number] for row in rows] for number in range(width)]

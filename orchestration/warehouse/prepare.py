@@ -97,7 +97,7 @@ def write_pipeline_runs(con: duckdb.DuckDBPyConnection, activation_file: Path) -
     con.execute("begin")
     con.execute("delete from control.pipeline_runs")
     rows = pipeline_runs.as_lists(pipeline_runs.finished(activation_file))
-    con.execute(pipeline_runs.insert_sql("control.pipeline_runs"), rows)
+    con.execute(pipeline_runs.insert_sql("control.pipeline_runs", pipeline_runs.COLUMNS), rows)
     con.execute("commit")
 
 

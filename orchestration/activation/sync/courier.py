@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -28,7 +27,6 @@ from orchestration.activation.sync.ledger import REMOVE, SET, Ledger, Sending, n
 _MOST_IN_VAIN = 3
 #: Rows of a batch refused one by one while none was taken, after which not the rows are to blame.
 _MOST_REFUSED = 25
-_log = logging.getLogger("barometer")
 
 
 @dataclass

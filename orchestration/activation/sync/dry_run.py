@@ -32,7 +32,7 @@ def emptied(settings: Settings, destinations: Sequence[DestinationConfig]) -> It
     """Return a line for each audience that would be emptied since destinations.yml names it no longer."""
     configs = {config.name: config for config in destinations}
     with open_ledger(settings.activation_file) as con:
-        for name in sorted(destinations_of(con)):
+        for name in destinations_of(con):
             ledger, config = Ledger(con, name), configs.get(name)
             for stored in ledger.targets():
                 if config is None or config.target(stored.audience) is None:

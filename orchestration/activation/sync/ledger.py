@@ -468,7 +468,7 @@ def has_news(file: Path, since: datetime | None) -> bool:
         return found.fetchone() is not None
 
 
-def destinations_of(con: sqlite3.Connection) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return the type and options of every destination that was ever sent to, as they were last."""
-    rows = con.execute("select destination, type, options from sync_targets order by destination").fetchall()
-    return {name: (type_, json.loads(options)) for name, type_, options in rows}
+def destinations_of(con: sqlite3.Connection) -> list[str]:
+    """Return the names of the destinations that may still hold rows, sorted."""
+    rows = con.execute("select distinct destination from sync_targets order by destination").fetchall()
+    return [name for (name,) in rows]

@@ -121,7 +121,7 @@ def remove_what_must_go(
             ).fetchall()
         )
     configs = {config.name: config for config in destinations}
-    for name in sorted(known):
+    for name in known:
         try:
             with (
                 _alone(settings, name),
