@@ -23,6 +23,8 @@ import duckdb
 
 from orchestration.landing.load import load_landing
 from orchestration.landing.schema import create_raw_schema
+from orchestration.measures.measure import measure
+from orchestration.measures.tables import create_measures_schema
 from orchestration.settings import DBT_PROJECT, ROOT, dbt_vars, load_settings
 from orchestration.warehouse import prepare
 from orchestration.warehouse.build_state import create_history_schema
@@ -111,6 +113,7 @@ def _compile(folder: Path, variables: Mapping[str, Any]) -> Compiled:
             prepare.write_run_context(con, prepare.RunContext(date(2020, 1, 1), True, datetime(2020, 1, 2)))
         with open_duckdb(folder / "build.duckdb") as con:
             create_history_schema(con, published_families())
+            create_measures_schema(con)
         given = ["--vars", json.dumps(variables)]
         manifest = _invoke(dbtRunner(), ["parse", *given])
         runner = dbtRunner(manifest=manifest)
@@ -221,6 +224,7 @@ class World:
             self.con.execute(f"attach '{file}' as {database}")
         self.con.execute("use build")
         create_history_schema(self.con, _families())
+        create_measures_schema(self.con)
         self.con.execute("use working")
         create_raw_schema(self.con)
         prepare.create_control_schema(self.con)
@@ -263,6 +267,12 @@ class World:
                 self.con.execute(f"create or replace {kind} {model.relation} as {model.full_sql}")
             if model.materialized == "incremental" or model.name in self._companions:
                 self._move_watermark(model)
+
+    def measure(self) -> None:
+        """Compute the measures of what was built last, as the pipeline does after dbt."""
+        self.con.execute("use build")
+        measure(self.con, self._compiled.variables)
+        self.con.execute("use working")
 
     def _build_incremental(self, model: Model, is_full: bool) -> None:
         exists = self.con.execute("select 1 from control.watermarks where model_name = ?", [model.name]).fetchone()

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from orchestration.landing.schema import create_raw_schema
+from orchestration.measures.tables import create_measures_schema
 from orchestration.settings import settings_from_environment
 from orchestration.warehouse import prepare
 from orchestration.warehouse.build_state import create_history_schema
@@ -29,6 +30,7 @@ def main() -> int:
             prepare.write_run_context(con, prepare.RunContext(date(2020, 1, 1), True, datetime(2020, 1, 2)))
         with open_duckdb(settings.build_file) as con:
             create_history_schema(con, published_families())
+            create_measures_schema(con)
         environment = dbt_environment(settings, Path(folder) / "target")
         environment["DBT_LOG_FORMAT"] = "text"
         for arguments in (["--quiet", "seed"], ["--quiet", "run", "--empty"], ["test", "--select", "test_type:unit"]):

@@ -15,6 +15,7 @@ import duckdb
 
 from orchestration.errors import BarometerError
 from orchestration.landing.quoting import identifier, literal
+from orchestration.measures.tables import MEASURES
 from orchestration.publish.hashing import keyed_hash
 from orchestration.report import pipeline_runs, sync_records
 from orchestration.settings import Settings
@@ -23,7 +24,7 @@ from orchestration.warehouse.build_state import MARTS
 from orchestration.warehouse.files import fsync, open_duckdb, remove_duckdb
 from orchestration.warehouse.project import Described
 
-_PUBLISHED_SCHEMAS = (MARTS, "history")
+_PUBLISHED_SCHEMAS = (MARTS, "history", MEASURES)
 #: The record of runs: of the moment of publishing, so that it has the load and the build of the same run.
 _RUNS = (MARTS, "pipeline_runs")
 _NO_KEY = ("user_id_is_address is hash, but there is no key.", "Set BAROMETER_HASH_KEY to a long random secret.")

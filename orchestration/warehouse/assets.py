@@ -18,6 +18,7 @@ from orchestration import clock
 from orchestration.errors import BarometerError, hint_of_machine
 from orchestration.landing.assets import LEDGERS
 from orchestration.landing.contract import DATASETS
+from orchestration.measures.tables import MEASURES
 from orchestration.ownership import OWNERS
 from orchestration.report.recording import recorded
 from orchestration.resources import WRITER_POOL, Warehouse, log
@@ -26,6 +27,7 @@ from orchestration.warehouse import build_state, prepare, project
 from orchestration.warehouse.build import (
     BACKFILL,
     INTRADAY,
+    MEASURE_FOLDERS,
     PLAN_FOLDERS,
     begin,
     begin_upstream,
@@ -48,8 +50,10 @@ _PROGRESS_SECONDS = 3.0
 #: So many lines of a dbt log are shown.
 _MOST_FAILURES = 10
 #: What a kind of run does not build.
-_LEFT_OUT = {INTRADAY: PLAN_FOLDERS, BACKFILL: (HISTORY_FOLDER,)}
-_PLANS_NOTHING = "intraday runs plan nothing"
+_LEFT_OUT = {INTRADAY: (*PLAN_FOLDERS, *MEASURE_FOLDERS), BACKFILL: (HISTORY_FOLDER,)}
+#: Sources that are written after dbt, from what it has built.
+_WRITTEN_AFTER = ("history", MEASURES)
+_PLANS_NOTHING = "intraday runs plan and measure nothing"
 _SAID_OF_AUDIENCES = ("objective", "criteria", "offer", "channels")
 _ROWS = re.compile(r"rows of (\w+): (\d+)")
 
@@ -87,9 +91,10 @@ class Translator(DagsterDbtTranslator):
         if unique_id not in self._specs:
             node = self.get_resource_props(manifest, unique_id)
             spec = super().get_asset_spec(manifest, unique_id, project)
-            if _is_in(node, (HISTORY_FOLDER,)):
+            if _is_in(node, (HISTORY_FOLDER, "marts/measures")):
                 # what they read is written after dbt; they name the model that it is written from
-                spec = spec.replace_attributes(deps=[dep for dep in spec.deps if dep.asset_key.path[0] != "history"])
+                deps = [dep for dep in spec.deps if dep.asset_key.path[0] not in _WRITTEN_AFTER]
+                spec = spec.replace_attributes(deps=deps)
             if node["resource_type"] == "model" and node["fqn"][1] == "audiences":
                 spec = _with_its_meta(spec, node["config"]["meta"])
             self._specs[unique_id] = spec.replace_attributes(

@@ -15,6 +15,8 @@ import duckdb
 from orchestration.errors import BarometerError
 from orchestration.landing.quoting import identifier, literal
 from orchestration.landing.schema import create_raw_schema
+from orchestration.measures.measure import code_of_measures, measure
+from orchestration.measures.tables import create_measures_schema
 from orchestration.publish.publish import refuse_addresses, seal
 from orchestration.report import sync_records
 from orchestration.settings import DBT_PROJECT, Settings
@@ -29,6 +31,8 @@ NIGHTLY, INTRADAY, BACKFILL = "nightly", "intraday", "backfill"
 
 #: Folders of models/ that plan contacts: an intraday run leaves the plan of the night as it is.
 PLAN_FOLDERS = ("intermediate/as_of/plan", "audiences", "plan")
+#: Those that say what came of it: an intraday run leaves the measures of the night as they are.
+MEASURE_FOLDERS = ("intermediate/as_of/measures", "marts/measures")
 #: What a backfill is called until it is whole (profiles.yml names it too).
 _UNFINISHED = "build.duckdb"
 
@@ -103,7 +107,7 @@ def build_of(settings: Settings) -> Build:
     inputs = [upstream, str(settings.as_of), kind, *carried]
     if settings.policy["user_id_is_address"] == "hash":
         inputs.append(settings.hash_key or "")
-    return Build(kind, file, project.fingerprint_of([], inputs), upstream)
+    return Build(kind, file, project.fingerprint_of(code_of_measures(), inputs), upstream)
 
 
 def is_built(settings: Settings, build: Build) -> bool:
@@ -170,17 +174,21 @@ def begin(settings: Settings, build: Build, built_at: datetime) -> None:
     with open_duckdb(build.dbt_file) as con:
         # the history has a column for every family before dbt makes views of it; a backfill's own file has no history
         build_state.create_history_schema(con, None if build.is_backfill else published_families())
+        create_measures_schema(con, is_empty=build.kind != INTRADAY)
         build_state.store_fingerprint(con, None)
 
 
 def finish(settings: Settings, build: Build) -> None:
-    """Say that the build is whole: in the dates that were built, in the segment history, and in its file.
+    """Compute the measures; say that the build is whole: in the dates that were built, in the history, in its file.
 
     A backfill is made fit to be opened by itself, and gets its name. It is recorded before that: the history holds
     user_ids as they are, whatever others see of them. Raises BarometerError where they look like addresses.
     """
     if build.is_backfill:
         refuse_addresses(build.dbt_file, settings)
+    if build.kind != INTRADAY:
+        with open_duckdb(build.dbt_file) as con:
+            measure(con, settings.policy)
     _record(settings, build)
     if build.is_backfill:
         seal(build.dbt_file, settings, project.mart_descriptions(project.read_manifest()))
@@ -250,8 +258,9 @@ def _record(settings: Settings, build: Build) -> None:
 
 
 def _forget_in_plan(con: duckdb.DuckDBPyConnection) -> None:
-    """Take whoever was erased since, and so is not known, out of the plan of the night, which is not built anew."""
-    models = {path.stem for folder in PLAN_FOLDERS for path in (DBT_PROJECT / "models" / folder).rglob("*.sql")}
+    """Take whoever was erased since, and so is not known, out of the night's plan and measures, which stay."""
+    folders = [DBT_PROJECT / "models" / folder for folder in (*PLAN_FOLDERS, *MEASURE_FOLDERS)]
+    models = {path.stem for folder in folders for path in folder.rglob("*.sql")}
     tables = con.execute(
         "select schema_name, table_name from duckdb_columns() "
         "where column_name = 'user_id' and database_name = current_database() and list_contains(?, table_name)",

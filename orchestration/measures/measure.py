@@ -1,0 +1,37 @@
+"""Fills the tables of the schema ``measures`` from what dbt has built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration.measures.tables import MEASURES
+
+#: Given the file of a build and the policy (the project's vars), the rows of a table: its columns in their order.
+Measure = Callable[[duckdb.DuckDBPyConnection, Mapping[str, Any]], Iterable[tuple[Any, ...]]]
+
+#: Table -> what computes its rows. Each reads ``intermediate`` and ``marts`` of the same file, and no clock.
+MEASURE_OF: dict[str, Measure] = {}
+
+
+def measure(con: duckdb.DuckDBPyConnection, policy: Mapping[str, Any]) -> None:
+    """Compute every measure and write it in place of what was there, all in one transaction.
+
+    ``con`` is the file of a build that dbt has finished, as the database in use; ``policy`` the project's vars.
+    """
+    found = {table: list(rows_of(con, policy)) for table, rows_of in MEASURE_OF.items()}
+    con.execute("begin")
+    for table, rows in found.items():
+        con.execute(f"delete from {MEASURES}.{table}")
+        if rows:
+            places = ", ".join("?" for _ in rows[0])
+            con.executemany(f"insert into {MEASURES}.{table} values ({places})", rows)
+    con.execute("commit")
+
+
+def code_of_measures() -> list[Path]:
+    """Return the modules that measures follow from: a build made by others is not the same."""
+    return sorted(Path(__file__).parent.glob("*.py"))

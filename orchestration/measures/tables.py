@@ -1,0 +1,22 @@
+"""The tables of the schema ``measures`` in a build's file; models of marts/measures are views of them."""
+
+from __future__ import annotations
+
+import duckdb
+
+#: Schema of the measures that are computed after dbt.
+MEASURES = "measures"
+
+#: Table -> its columns. No row names a user.
+TABLES: dict[str, str] = {}
+
+
+def create_measures_schema(con: duckdb.DuckDBPyConnection, is_empty: bool = False) -> None:
+    """Create the tables where they are missing; with ``is_empty`` all anew, without a row.
+
+    ``con`` is the file of a build. dbt makes views of them before they are filled.
+    """
+    con.execute(f"create schema if not exists {MEASURES}")
+    for table, columns in TABLES.items():
+        create = "create or replace table" if is_empty else "create table if not exists"
+        con.execute(f"{create} {MEASURES}.{table} ({columns})")
