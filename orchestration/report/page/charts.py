@@ -79,7 +79,7 @@ _CONFIG: Spec = {
         "columns": 3,
         "symbolType": "square",
         "symbolOpacity": 1,
-        "labelLimit": 120,
+        "labelLimit": 170,
         "padding": 4,
     },
     "text": {"color": INK, "fontSize": 12},
@@ -463,7 +463,7 @@ def _frame(rows: Sequence[Spec]) -> Spec:
 
 def _format(most: float) -> str:
     """Return how the numbers of an axis are written: in full while that is short."""
-    return "~s" if most >= _THOUSANDS else ","
+    return "~s" if most >= _THOUSANDS else ",d"
 
 
 def _scale(field: str, domain: Sequence[str], colours: Sequence[str]) -> Spec:

@@ -47,7 +47,7 @@ class _Query:
     sql: str
 
 
-_QUERIES: dict[str, _Query] = {
+QUERIES: dict[str, _Query] = {
     # of the build itself: an intraday one is in no history
     "sizes_now": _Query(
         ("user_segments", "contact_pressure"),
@@ -58,6 +58,7 @@ _QUERIES: dict[str, _Query] = {
         group by all
         union all
         select 'pressure_status', pressure_status, count(*) from marts.contact_pressure group by all
+        order by family, segment
         """,
     ),
     "sizes": _Query(
@@ -164,7 +165,7 @@ _QUERIES: dict[str, _Query] = {
         f"""
         select
             campaign_id,
-            any_value(campaign_name) as campaign_name,
+            min(campaign_name) as campaign_name,
             sum(sent)::bigint as sent,
             sum(measured)::bigint as measured,
             sum(opened)::bigint as opened,
@@ -348,7 +349,7 @@ def read_numbers(con: duckdb.DuckDBPyConnection) -> Numbers:
             "union all select view_name from duckdb_views() where schema_name = 'marts'"
         ).fetchall()
     }
-    rows = {name: _rows(con, query.sql) if marts >= set(query.marts) else None for name, query in _QUERIES.items()}
+    rows = {name: _rows(con, query.sql) if marts >= set(query.marts) else None for name, query in QUERIES.items()}
     as_of, is_final, built_at = found
     return Numbers(as_of, is_final, built_at, rows)
 
