@@ -64,6 +64,7 @@ AS_OF_MODELS = {
     "int_user_policy_segment",
     "int_user_profiles",
     "int_user_starts",
+    "int_engagement_spans",
 }
 #: Every asset there is, by the first part of its key. A new model is named here too: nothing appears by accident.
 ASSETS = {
