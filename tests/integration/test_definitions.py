@@ -38,7 +38,6 @@ AS_OF_MODELS = {
     "int_channel_response",
     "int_channel_vetoes",
     "int_contact_days",
-    "int_engagement_spans",
     "int_folded_segments",
     "int_known_users",
     "int_negative_signals",
