@@ -12,36 +12,9 @@ messages as (
 
 ),
 
-versions as (
-
-    select * from {{ ref('stg_orders') }}
-    where
-        {{ known_on(as_of()) }}
-        and order_date <= {{ as_of() }}
-        and {{ in_last('order_date', var('measures_days')) }}
-
-),
-
-rates as (
-
-    select * from {{ ref('stg_exchange_rates') }}
-
-),
-
 orders as (
 
-    select
-        versions.order_id,
-        versions.user_id,
-        versions.ordered_at,
-        {{ net_revenue('versions', 'rates') }} as revenue
-    from versions
-    left join rates
-        on
-            versions.currency = rates.currency
-            and versions.order_date >= rates.valid_from
-            and versions.order_date < rates.valid_until
-    where {{ is_order('versions') }}
+    select * from {{ ref('int_measured_orders') }}
 
 ),
 
