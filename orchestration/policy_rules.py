@@ -201,6 +201,9 @@ VARS: Mapping[str, Rule] = {
     "backtest_months": _number("a whole number of months, 0 to 24", 0, 24, whole=True),
     "backtest_truth_days": _DAYS,
     "assumed_delay_days": _number("a whole number of days, 0 or more", 0, 36500, whole=True),
+    "measures_days": _DAYS,
+    "outcome_days": _DAYS,
+    "outcome_visit_days": _DAYS,
 }
 
 #: The first var must be below the second, or not above it: what lies between would reach nobody.
