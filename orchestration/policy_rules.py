@@ -383,6 +383,9 @@ SEEDS: Mapping[str, SeedRule] = {
     ),
     "category_settings": SeedRule([("category",)], optional=frozenset({"news_campaign_id"})),
     "universal_holdout": SeedRule([("valid_from",), ("salt",)], {"share": _SHARE}),
+    "dose_arms": SeedRule(
+        [("valid_from",), ("salt",)], {"share": _number("a share from 0 to 0.5: there are two arms of it", 0, 0.5)}
+    ),
 }  # fmt: skip
 
 MESSAGE_CLASSES = ("marketing", "transactional", "service")

@@ -38,6 +38,7 @@ AS_OF_MODELS = {
     "int_channel_response",
     "int_channel_vetoes",
     "int_contact_days",
+    "int_dose_arms",
     "int_engagement_spans",
     "int_folded_segments",
     "int_known_users",
@@ -67,7 +68,6 @@ AS_OF_MODELS = {
     "int_user_policy_segment",
     "int_user_profiles",
     "int_user_starts",
-    "int_engagement_spans",
 }
 #: Every asset there is, by the first part of its key. A new model is named here too: nothing appears by accident.
 ASSETS = {
@@ -86,6 +86,7 @@ ASSETS = {
         "decay_factors",
         "declared_order",
         "do_not_contact",
+        "dose_arms",
         "event_taxonomy",
         "exchange_rates",
         "rfm_fixed_cut_points",

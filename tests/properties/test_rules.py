@@ -241,6 +241,7 @@ def _seeds(world: oracle.World) -> dict[str, list[dict[str, Any]]]:
         "campaign_settings": [_setting_row(name, row) for name, row in world.campaign_settings.items()],
         "category_settings": [{"category": name, **row._asdict()} for name, row in world.category_settings.items()],
         "universal_holdout": [row._asdict() for row in world.universal_holdouts],
+        "dose_arms": [row._asdict() for row in world.dose_arms],
     }
 
 
@@ -345,7 +346,7 @@ def smaller(plan: Plan, prefix: str, world: oracle.World, as_of: date) -> str:
 
 _POLICY = (
     "contact_policy", "declared_order", "exchange_rates", "channel_gaps", "blackout_dates", "do_not_contact",
-    "campaign_settings", "category_settings", "universal_holdouts",
+    "campaign_settings", "category_settings", "universal_holdouts", "dose_arms",
 )  # fmt: skip
 
 
