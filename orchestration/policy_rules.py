@@ -193,6 +193,9 @@ VARS: Mapping[str, Rule] = {
     "retention_second_days": _RANGE,
     "retention_silent_days": _DAYS,
     "hot_lead_order_days": _DAYS,
+    "measures_days": _DAYS,
+    "outcome_days": _DAYS,
+    "outcome_visit_days": _DAYS,
 }
 
 #: The first var must be below the second, or not above it: what lies between would reach nobody.
