@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 import pytest
@@ -131,16 +131,14 @@ def test_every_chart_has_data_a_text_and_a_table(opened: dict[str, Opened], lang
     assert not re.search(r'(fill|stroke)="#0a0b', html)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_everybody_can_use_it(opened: dict[str, Opened], language: str) -> None:
+@pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("fr", "dark")])
+def test_everybody_can_use_it(opened: dict[str, Opened], language: str, scheme: Literal["light", "dark"]) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     page = opened[language].page
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        found = Axe().run(page).response["violations"]
-        assert not [(each["id"], each["nodes"][0]["html"][:200]) for each in found if each["impact"] != "minor"], scheme
-    page.emulate_media(color_scheme="light")
+    page.emulate_media(color_scheme=scheme)
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    assert not [(each["id"], each["nodes"][0]["html"][:200]) for each in found if each["impact"] != "minor"]
     levels = page.locator("h1, h2, h3, h4").evaluate_all("all => all.map(e => Number(e.tagName[1]))")
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))

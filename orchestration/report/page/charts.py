@@ -56,7 +56,7 @@ Spec = dict[str, Any]
 _CONFIG: Spec = {
     "aria": False,
     "background": None,
-    "font": "DejaVu Sans, sans-serif",
+    "font": "Liberation Sans",
     "view": {"stroke": None},
     "axis": {
         "labelColor": INK,

@@ -100,5 +100,5 @@ def count(text: str, value: object) -> Cell:
 
 
 def word(text: str, value: object = None) -> Cell:
-    """Return a cell with words."""
-    return Cell(text, text if value is None else value)
+    """Return a cell with words, and what they stand for."""
+    return Cell(text, value)
