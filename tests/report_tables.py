@@ -58,7 +58,7 @@ _TABLES = {
     """,
     "dose_response": """
         select
-            (select as_of from marts.build_info) as as_of, 'all' as policy_segment, 'all' as channel, *
+            (select as_of from marts.build_info) as as_of, 'leave' as event, 'all' as channel, 'all' as engagement, *
         from (values
             ('low', 400, 2.1, 12000, 9, 0.00075, 0.0004, 0.0012, -0.00055, -0.0012, 0.0001, -0.0001),
             ('control', 1200, 3.0, 36000, 47, 0.0013, 0.0009, 0.0017, null, null, null, null),

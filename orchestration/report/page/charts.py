@@ -77,6 +77,7 @@ _CONFIG: Spec = {
         "title": None,
         "orient": "bottom",
         "columns": 3,
+        "columnPadding": 18,
         "symbolType": "square",
         "symbolOpacity": 1,
         "labelLimit": 170,
@@ -394,14 +395,14 @@ def dots(rows: Sequence[Spec], title: str, is_difference: bool) -> Spec:
         "type": "quantitative",
         "title": title,
         "scale": {"zero": True, "nice": True},
-        "axis": {"format": "+.2~%" if is_difference else ".2~%", "tickCount": 5, "domain": False, "ticks": False},
+        "axis": {"format": "+.2~%" if is_difference else ".2~%", "tickCount": 4, "domain": False, "ticks": False},
     }
     down = {
         "field": "label",
         "type": "nominal",
         "sort": None,
         "title": None,
-        "axis": {"ticks": False, "labelLimit": 190},
+        "axis": {"ticks": False, "labelLimit": 160},
     }
     colour = {"condition": {"test": "datum.mark", "value": OVER}, "value": ACCENT}
     layers: list[Spec] = [

@@ -90,7 +90,7 @@ def missing(numbers: Numbers, words: Words, name: str, title: str) -> Note:
 
 
 def _curve(numbers: Numbers, words: Words, event: str) -> Figure | Note:
-    """The hazard of an event by contacts of 7 days; beside that of leaving, the arms."""
+    """The hazard of an event by contacts of 7 days, and beside it the arms."""
     title = words(f"fatigue.{event}.title")
     rows = [
         row
@@ -101,7 +101,7 @@ def _curve(numbers: Numbers, words: Words, event: str) -> Figure | Note:
         return missing(numbers, words, "fatigue", title)
     first, last = rows[0], rows[-1]
     names = (words("fatigue.observational"), words("fatigue.arms_name"))
-    arms = [row for row in numbers.of("arms") if row["hazard"] is not None] if event == "leave" else []
+    arms = [row for row in numbers.of("arms") if row["event"] == event and row["hazard"] is not None]
 
     def points(found: Sequence[Row], x: str, kind: str) -> list[dict[str, object]]:
         return [
@@ -156,8 +156,19 @@ def _arms(numbers: Numbers, words: Words) -> Table | Note:
     rows = numbers.of("arms")
     if not rows:
         return missing(numbers, words, "arms", title)
+    more = next((row for row in rows if row["event"] == "leave" and row["arm"] == "high"), None)
+    sentence = ""
+    if more is not None and more["difference"] is not None:
+        sentence = words(
+            "fatigue.arms.sentence",
+            difference=words.points(more["difference"], 3),
+            low=words.points(more["difference_low"], 3),
+            high=words.points(more["difference_high"], 3),
+            naive=words.points(more["naive_difference"], 3),
+        )
     cells = [
         [
+            word(words.name(f"event_{row['event']}"), row["event"]),
             word(words.name(f"arm_{row['arm']}"), row["arm"]),
             count(words.count(row["users"]), row["users"]),
             count(words.number(row["mean_contacts_7d"], 2), row["mean_contacts_7d"]),
@@ -168,8 +179,8 @@ def _arms(numbers: Numbers, words: Words) -> Table | Note:
         ]
         for row in rows
     ]
-    header = ["arm", "users", "mean_contacts_7d", "hazard", "difference", "interval", "naive_difference"]
-    return Table("arms", title, [words(name) for name in header], cells)
+    header = ["event", "arm", "users", "mean_contacts_7d", "hazard", "difference", "interval", "naive_difference"]
+    return Table("arms", title, [words(name) for name in header], cells, text=sentence)
 
 
 def _campaign(row: Row) -> str:

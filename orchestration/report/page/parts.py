@@ -26,6 +26,8 @@ class Table:
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    #: What it says, in a sentence; a figure has its own.
+    text: str = ""
     kind: str = "table"
 
 

@@ -153,11 +153,11 @@ QUERIES: dict[str, _Query] = {
         ("dose_response",),
         """
         select
-            arm, users, mean_contacts_7d, user_days, events, hazard, hazard_low, hazard_high,
+            event, arm, users, mean_contacts_7d, user_days, events, hazard, hazard_low, hazard_high,
             difference, difference_low, difference_high, naive_difference
         from marts.dose_response
-        where policy_segment = 'all' and channel = 'all'
-        order by mean_contacts_7d
+        where channel = 'all' and engagement = 'all'
+        order by event desc, mean_contacts_7d, arm
         """,
     ),
     "campaigns": _Query(
