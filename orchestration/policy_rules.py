@@ -80,6 +80,7 @@ _TIME_ZONE = Rule("a time zone like UTC or Europe/Berlin", _is_time_zone)
 _CURRENCY = _text("a currency code like EUR", "[A-Z]{3}")
 _RANGE = Rule("two whole numbers of days, the first at most the second, like [15, 17]", _is_range)
 
+_BETWEEN_0_AND_1 = Rule("a number between 0 and 1", lambda v: _SHARE.fits(v) and 0 < v < 1)
 _ABOVE_1 = Rule("a number above 1", lambda v: _AMOUNT.fits(v) and v > 1)
 #: Datasets whose rows of a day are compared with those of the weeks before.
 _CHECKED_DATASETS = dict.fromkeys(("events", "orders", "messages", "message_events")).keys()
@@ -204,6 +205,10 @@ VARS: Mapping[str, Rule] = {
     "measures_days": _DAYS,
     "outcome_days": _DAYS,
     "outcome_visit_days": _DAYS,
+    "ab_test_significance": _BETWEEN_0_AND_1,
+    "ab_test_power": _BETWEEN_0_AND_1,
+    "ab_test_balance_p": _SHARE,
+    "ab_test_min_users": _COUNT,
 }
 
 #: The first var must be below the second, or not above it: what lies between would reach nobody.

@@ -15,6 +15,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from orchestration.errors import BarometerError
 from orchestration.policy import Policy, read_policy
 from orchestration.policy_rules import variants_of
@@ -41,6 +43,10 @@ class CampaignTest:
     def is_one(self) -> bool:
         """Whether anybody is held out or gets a variant."""
         return bool(self.variants) or self.holdout_share > 0
+
+    def assigns_like(self, other: CampaignTest) -> bool:
+        """Whether everybody is in the same group of the other."""
+        return (self.salt, self.holdout_share, self.variants) == (other.salt, other.holdout_share, other.variants)
 
     def ended_before(self, plan_date: date) -> bool:
         """Whether its last day is past on a date."""
@@ -248,6 +254,65 @@ def _records(planned: Path, until: date) -> list[_Record]:
     paths = {path: _date_of(path.parent.name) for path in planned.glob(f"*/{FILE}")}
     dated = sorted(((day, path) for path, day in paths.items() if day is not None and day <= until), reverse=True)
     return [_read(path, day) for day, path in dated]
+
+
+@dataclass(frozen=True)
+class Period:
+    """Since which plan date the test of a campaign is as it is, until its settings were others."""
+
+    campaign_id: str
+    started_on: date
+    test: CampaignTest
+
+
+def periods(planned: Path) -> list[Period]:
+    """Return every test that plans had, by campaign and date; ``planned`` is the folder of the planned contacts."""
+    found: list[Period] = []
+    last: dict[str, CampaignTest] = {}
+    for record in reversed(_records(planned, date.max)):
+        for campaign_id, test in record.campaigns.items():
+            if campaign_id not in last or not last[campaign_id].assigns_like(test):
+                found.append(Period(campaign_id, record.plan_date, test))
+            last[campaign_id] = test
+    return sorted(found, key=lambda period: (period.campaign_id, period.started_on))
+
+
+def started_on(
+    planned: Path, plan_date: date, tests: CurrentTests, campaigns: Iterable[tuple[str, str]]
+) -> dict[str, date]:
+    """Return since which plan date the tests of (campaign_id, audience) are as they are now, by campaign.
+
+    A campaign that the policy does not know has been as it is for ever.
+    """
+    latest = {period.campaign_id: period for period in periods(planned) if period.started_on <= plan_date}
+    found: dict[str, date] = {}
+    for campaign_id, audience in campaigns:
+        test, period = tests.of(campaign_id, audience), latest.get(campaign_id)
+        if test is None:
+            found[campaign_id] = date.min
+        else:
+            is_same = period is not None and period.test.assigns_like(test)
+            found[campaign_id] = period.started_on if period and is_same else plan_date
+    return found
+
+
+def load_tests(con: duckdb.DuckDBPyConnection, planned: Path) -> None:
+    """Make ``raw.planned_tests`` hold the tests that plans had, in one transaction; they are few."""
+    rows = [
+        (
+            period.campaign_id,
+            period.started_on,
+            period.test.salt,
+            period.test.holdout_share,
+            "|".join(f"{name}:{share:f}" for name, share in period.test.variants) or None,
+        )
+        for period in periods(planned)
+    ]
+    con.execute("begin")
+    con.execute("delete from raw.planned_tests")
+    if rows:
+        con.executemany("insert into raw.planned_tests values (?, ?, ?, ?, ?)", rows)
+    con.execute("commit")
 
 
 def _date_of(name: str) -> date | None:

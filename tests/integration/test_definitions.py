@@ -23,6 +23,9 @@ from orchestration.warehouse.project import ensure_manifest, read_manifest
 
 #: Intermediate models of one date.
 AS_OF_MODELS = {
+    "int_ab_test_arms",
+    "int_ab_test_units",
+    "int_ab_tests",
     "int_address_holders",
     "int_address_holders_now",
     "int_audience_members",
@@ -72,7 +75,15 @@ AS_OF_MODELS = {
 #: Every asset there is, by the first part of its key. A new model is named here too: nothing appears by accident.
 ASSETS = {
     "raw": {*DATASETS, *LEDGERS},
-    "control": {"pipeline_runs", "planned_contacts", "run_context", "sync_rows", "sync_runs", "watermarks"},
+    "control": {
+        "pipeline_runs",
+        "planned_contacts",
+        "planned_tests",
+        "run_context",
+        "sync_rows",
+        "sync_runs",
+        "watermarks",
+    },
     "policy": {
         "acknowledged_rejects",
         "age_bands",
@@ -137,6 +148,7 @@ ASSETS = {
     "families": {f"fam_{family.name}" for family in families()},
     "audiences": {f"aud_{audience.name}" for audience in audiences()},
     "marts": {
+        "ab_test_results",
         "audience_catalog",
         "bad_values",
         "build_info",

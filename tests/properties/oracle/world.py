@@ -195,7 +195,7 @@ class World:
     taxonomy: Mapping[str, EventMeaning] = field(default_factory=lambda: TAXONOMY)
     channels: Mapping[str, Channel] = field(default_factory=lambda: CHANNELS)
 
-    #: What plan lists carried: plan_date, user_id, campaign_id, audience, channel, variant, message_class.
+    #: What plan lists carried, with the columns of its files; a holdout_kind: whom the plan held out.
     planned_contacts: Sequence[Row] = ()
 
     contact_policy: Sequence[PolicyRow] = ()
@@ -290,6 +290,10 @@ class World:
     retention_second_days: Sequence[int] = (30, 32)
     retention_silent_days: int = 7
     hot_lead_order_days: int = 30
+
+    measures_days: int = 365
+    outcome_days: int = 7
+    outcome_visit_days: int = 14
 
     @property
     def zone(self) -> ZoneInfo:

@@ -10,9 +10,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from orchestration.errors import BarometerError
+from orchestration.landing.schema import create_raw_schema
 from orchestration.settings import DBT_PROJECT
 from orchestration.warehouse.audiences import Audience
 from orchestration.warehouse.running_tests import (
@@ -21,8 +23,10 @@ from orchestration.warehouse.running_tests import (
     CurrentTests,
     ShareFrom,
     current_tests,
+    load_tests,
     record_tests,
     refuse_changed_tests,
+    started_on,
 )
 
 DAY = date(2026, 7, 1)
@@ -215,6 +219,28 @@ def test_after_its_end_a_campaign_goes_on_without_a_test_or_with_a_new_one(plann
     refuse_changed_tests(planned, later, changed(salt="2", variants=THIRDS))
     record_tests(planned, later, changed(salt="2", variants=THIRDS))
     refused(planned, changed(salt="3", variants=THIRDS), later)
+
+
+def test_since_when_a_test_is_as_it_is(planned: Path) -> None:
+    """Another test begins with other settings, not with another end; users are assigned anew from then on."""
+    later = NEXT + timedelta(days=1)
+    record_tests(planned, NEXT, changed(test_ends_on=NEXT))
+    of_dormant = [("dormant", "dormant")]
+    assert started_on(planned, NEXT, TESTS, of_dormant) == {"dormant": DAY}
+    assert started_on(planned, later, changed(salt="2"), of_dormant) == {"dormant": later}
+    record_tests(planned, later, changed(salt="2"))
+    assert started_on(planned, later + timedelta(days=1), changed(salt="2"), of_dormant) == {"dormant": later}
+    assert started_on(planned, NEXT, TESTS, of_dormant) == {"dormant": DAY}
+    con = duckdb.connect()
+    create_raw_schema(con)
+    for _ in range(2):
+        load_tests(con, planned)
+        rows = con.execute("from raw.planned_tests where campaign_id = 'dormant' order by started_on").fetchall()
+        variants = "control:0.5|offer:0.5"
+        assert rows == [
+            ("dormant", DAY, "1", Decimal("0.1"), variants),
+            ("dormant", later, "2", Decimal("0.1"), variants),
+        ]
 
 
 def test_a_campaign_of_an_audience_that_names_campaigns(tmp_path: Path) -> None:
