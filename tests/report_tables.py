@@ -18,7 +18,11 @@ _TABLES = {
             (select as_of from marts.build_info) as as_of, campaign_id,
             case when campaign_id = 'email_news' then $hostile else campaign_id end as campaign_name,
             'A' as variant, any_value(channel) as channel, 'engaged' as engagement, count(*)::bigint as sent,
-            count(*)::bigint as measured, count(*) filter (is_delivered)::bigint as delivered,
+            count(*)::bigint as measured, count(*) filter (is_opened)::bigint as measured_opened,
+            count(*) filter (is_clicked)::bigint as measured_clicked,
+            count(*) filter (is_unsubscribed)::bigint as measured_unsubscribed,
+            count(*) filter (is_complained)::bigint as measured_complained,
+            count(*) filter (is_clicked) / count(*) as click_rate, count(*) filter (is_delivered)::bigint as delivered,
             count(*) filter (is_opened)::bigint as opened, count(*) filter (is_clicked)::bigint as clicked,
             count(*) filter (is_unsubscribed)::bigint as unsubscribed,
             count(*) filter (is_complained)::bigint as complained, 0::bigint as any_touch_orders,
@@ -54,7 +58,7 @@ _TABLES = {
     """,
     "dose_response": """
         select
-            (select as_of from marts.build_info) as as_of, 'all' as policy_segment, 'all' as channel, *
+            (select as_of from marts.build_info) as as_of, 'leave' as event, 'all' as channel, 'all' as engagement, *
         from (values
             ('low', 400, 2.1, 12000, 9, 0.00075, 0.0004, 0.0012, -0.00055, -0.0012, 0.0001, -0.0001),
             ('control', 1200, 3.0, 36000, 47, 0.0013, 0.0009, 0.0017, null, null, null, null),

@@ -133,6 +133,14 @@ def context(ui: Ui) -> Iterator[BrowserContext]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def first_run(context: BrowserContext, ui: Ui) -> str:
+    """The outcome of a run that was started by clicking."""
+    from tests.browser.pages import launch, wait_for_run
+
+    return wait_for_run(context, ui, launch(context, ui))
+
+
 def window(browser: Browser, ui: Ui) -> BrowserContext:
     """Open a window of ``browser`` that reaches ``ui`` alone."""
     opened = browser.new_context(viewport=WINDOW)

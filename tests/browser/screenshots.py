@@ -6,7 +6,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ViewportSize, sync_playwright
 
 from orchestration.settings import ROOT
 from tests.browser.conftest import Ui, chromium, start, stop, window
@@ -16,6 +16,9 @@ from tests.browser.pages import CHECK, launch, open_asset, wait_for_run
 FOLDER = Path("/tmp/barometer")
 #: The page without the navigation at its left.
 _CLIP = {"x": 240, "y": 0, "width": 1360, "height": 1000}
+#: Windows in which the report is shown.
+_DESK: ViewportSize = {"width": 1280, "height": 1000}
+_PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 def main() -> None:
@@ -31,6 +34,7 @@ def main() -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
             take(window(browser, ui), ui, options.out)
+            take_the_report(browser, ui, options.out)
             browser.close()
     finally:
         stop(process)
@@ -63,6 +67,25 @@ def take(context: BrowserContext, ui: Ui, out: Path) -> None:
     assert wait_for_run(context, ui, launch(context, ui)) == "Failure"
     open_asset(page, ui, "published/barometer_duckdb", f"checks&checkDetail={CHECK}")
     shoot("failing-check")
+
+
+def take_the_report(browser: Browser, ui: Ui, out: Path) -> None:
+    """Write pictures of the report that the run made: its beginning, in the dark, and on a phone."""
+    address = (ui.data / "report" / "barometer.html").as_uri()
+    for name, scheme, window_size, section in (
+        ("report-page", "light", _DESK, None),
+        ("report-page-dark", "dark", _DESK, "pressure"),
+        ("report-page-phone", "light", _PHONE, None),
+    ):
+        context = browser.new_context(viewport=window_size, color_scheme=scheme, device_scale_factor=1, offline=True)
+        page = context.new_page()
+        page.goto(address)
+        picture = out / f"{name}.png"
+        if section is None:
+            page.screenshot(path=picture)
+        else:
+            page.locator(f"#{section}").screenshot(path=picture)
+        context.close()
 
 
 if __name__ == "__main__":

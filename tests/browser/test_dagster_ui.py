@@ -36,12 +36,6 @@ GROUPS = (
 
 
 @pytest.fixture(scope="session")
-def first_run(context, ui: Ui) -> str:  # type: ignore[no-untyped-def]
-    """The outcome of a run that was started by clicking."""
-    return wait_for_run(context, ui, launch(context, ui))
-
-
-@pytest.fixture(scope="session")
 def second_run(context, ui: Ui, first_run: str) -> str:  # type: ignore[no-untyped-def]
     """The outcome of a run after a file that may hide a wish to be left alone has landed."""
     ui.deliver_a_truncated_file()

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import dagster as dg
 
 from orchestration.ownership import OWNERS
-from orchestration.publish.assets import PUBLISHED
 from orchestration.report.page.page import write_pages
 from orchestration.resources import Warehouse, log
 
@@ -17,8 +16,9 @@ def page_of(dates: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=PAGE,
-        # the published file alone: extracts may wait while there is much to show; the priority puts it behind them
-        deps=[PUBLISHED],
+        # no other stage, since a check that stops the extracts stops all that waits for the published file; the
+        # priority puts it behind all that can still run
+        deps=[dg.AssetKey(["raw", "load_files"])],
         op_tags={"dagster/priority": "-80"},
         partitions_def=dates,
         group_name="report",
@@ -26,13 +26,16 @@ def page_of(dates: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         owners=OWNERS,
         output_required=False,
         description="report/barometer.html: where the pressure is, who is tired, what works, and what other caps would "
-        "have done, from the published file. One file a language that needs no network and holds no personal data.",
+        "have done, from what is published. One file a language that needs no network and holds no personal data.",
     )
     def page(warehouse: Warehouse) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
         settings = warehouse.settings
         if warehouse.build().is_backfill:
             # no materialization: the page speaks of what is published, which a backfill leaves as it is
             yield dg.AssetObservation(PAGE, metadata={"skipped": "a backfill publishes nothing"})
+            return
+        if not settings.published_file.exists():
+            yield dg.AssetObservation(PAGE, metadata={"skipped": "nothing is published yet"})
             return
         written = write_pages(settings.published_file, settings.reports, settings.policy["report_languages"])
         log.info("%s %s", "The same report:" if written.is_same else "Report", settings.report_page)

@@ -56,7 +56,7 @@ Spec = dict[str, Any]
 _CONFIG: Spec = {
     "aria": False,
     "background": None,
-    "font": "DejaVu Sans, sans-serif",
+    "font": "Liberation Sans",
     "view": {"stroke": None},
     "axis": {
         "labelColor": INK,
@@ -77,9 +77,10 @@ _CONFIG: Spec = {
         "title": None,
         "orient": "bottom",
         "columns": 3,
+        "columnPadding": 18,
         "symbolType": "square",
         "symbolOpacity": 1,
-        "labelLimit": 120,
+        "labelLimit": 170,
         "padding": 4,
     },
     "text": {"color": INK, "fontSize": 12},
@@ -394,14 +395,14 @@ def dots(rows: Sequence[Spec], title: str, is_difference: bool) -> Spec:
         "type": "quantitative",
         "title": title,
         "scale": {"zero": True, "nice": True},
-        "axis": {"format": "+.2~%" if is_difference else ".2~%", "tickCount": 5, "domain": False, "ticks": False},
+        "axis": {"format": "+.2~%" if is_difference else ".2~%", "tickCount": 4, "domain": False, "ticks": False},
     }
     down = {
         "field": "label",
         "type": "nominal",
         "sort": None,
         "title": None,
-        "axis": {"ticks": False, "labelLimit": 190},
+        "axis": {"ticks": False, "labelLimit": 160},
     }
     colour = {"condition": {"test": "datum.mark", "value": OVER}, "value": ACCENT}
     layers: list[Spec] = [
@@ -463,7 +464,7 @@ def _frame(rows: Sequence[Spec]) -> Spec:
 
 def _format(most: float) -> str:
     """Return how the numbers of an axis are written: in full while that is short."""
-    return "~s" if most >= _THOUSANDS else ","
+    return "~s" if most >= _THOUSANDS else ",d"
 
 
 def _scale(field: str, domain: Sequence[str], colours: Sequence[str]) -> Spec:

@@ -18,22 +18,22 @@ _WINDOWS = ("rolling", "calendar")
 
 def what_works(numbers: Numbers, words: Words) -> Answer:
     """Return the campaign with the most clicks for its messages, counted carefully: by the interval's lower end."""
-    rows = [row for row in numbers.of("campaigns") if row["measured"]]
+    rows = [row for row in numbers.of("campaigns") if row["reacting"]]
     question = words("answers.works.question")
     if not rows:
         return Answer(question, "–", words("answers.works.nothing"), "campaigns")
-    best = max(rows, key=lambda row: (wilson(row["clicked"], row["measured"])[0], row["campaign_id"]))
-    low, high = wilson(best["clicked"], best["measured"])
+    best = max(rows, key=lambda row: (wilson(row["clicked"], row["reacting"])[0], row["campaign_id"]))
+    low, high = wilson(best["clicked"], best["reacting"])
     won = len({(row["campaign_id"], row["variant"]) for row in numbers.of("tests") if row["is_significant"]})
     sentence = words(
         "answers.works.sentence",
         campaign=_campaign(best),
         low=words.share(low),
         high=words.share(high),
-        measured=words.count(best["measured"]),
+        measured=words.count(best["reacting"]),
     )
     told = words("answers.works.tests", tests=words.count(won)) if numbers.of("tests") else ""
-    return Answer(question, words.share(best["clicked"] / best["measured"]), f"{sentence} {told}".strip(), "campaigns")
+    return Answer(question, words.share(best["clicked"] / best["reacting"]), f"{sentence} {told}".strip(), "campaigns")
 
 
 def what_other_caps_do(numbers: Numbers, words: Words) -> Answer:
@@ -90,7 +90,7 @@ def missing(numbers: Numbers, words: Words, name: str, title: str) -> Note:
 
 
 def _curve(numbers: Numbers, words: Words, event: str) -> Figure | Note:
-    """The hazard of an event by contacts of 7 days; beside that of leaving, the arms."""
+    """The hazard of an event by contacts of 7 days, and beside it the arms."""
     title = words(f"fatigue.{event}.title")
     rows = [
         row
@@ -101,7 +101,7 @@ def _curve(numbers: Numbers, words: Words, event: str) -> Figure | Note:
         return missing(numbers, words, "fatigue", title)
     first, last = rows[0], rows[-1]
     names = (words("fatigue.observational"), words("fatigue.arms_name"))
-    arms = [row for row in numbers.of("arms") if row["hazard"] is not None] if event == "leave" else []
+    arms = [row for row in numbers.of("arms") if row["event"] == event and row["hazard"] is not None]
 
     def points(found: Sequence[Row], x: str, kind: str) -> list[dict[str, object]]:
         return [
@@ -156,8 +156,19 @@ def _arms(numbers: Numbers, words: Words) -> Table | Note:
     rows = numbers.of("arms")
     if not rows:
         return missing(numbers, words, "arms", title)
+    more = next((row for row in rows if row["event"] == "leave" and row["arm"] == "high"), None)
+    sentence = ""
+    if more is not None and more["difference"] is not None:
+        sentence = words(
+            "fatigue.arms.sentence",
+            difference=words.points(more["difference"], 3),
+            low=words.points(more["difference_low"], 3),
+            high=words.points(more["difference_high"], 3),
+            naive=words.points(more["naive_difference"], 3),
+        )
     cells = [
         [
+            word(words.name(f"event_{row['event']}"), row["event"]),
             word(words.name(f"arm_{row['arm']}"), row["arm"]),
             count(words.count(row["users"]), row["users"]),
             count(words.number(row["mean_contacts_7d"], 2), row["mean_contacts_7d"]),
@@ -168,8 +179,8 @@ def _arms(numbers: Numbers, words: Words) -> Table | Note:
         ]
         for row in rows
     ]
-    header = ["arm", "users", "mean_contacts_7d", "hazard", "difference", "interval", "naive_difference"]
-    return Table("arms", title, [words(name) for name in header], cells)
+    header = ["event", "arm", "users", "mean_contacts_7d", "hazard", "difference", "interval", "naive_difference"]
+    return Table("arms", title, [words(name) for name in header], cells, text=sentence)
 
 
 def _campaign(row: Row) -> str:
@@ -181,28 +192,28 @@ def _campaigns(numbers: Numbers, words: Words) -> Figure | Note:
     """Click rates of the campaigns that sent the most, with intervals; the rest in the table."""
     title = words("campaigns.rates.title")
     rows = numbers.of("campaigns")
-    measured = [row for row in rows if row["measured"]]
+    measured = [row for row in rows if row["reacting"]]
     if not measured:
         return missing(numbers, words, "campaigns", title)
-    ordered = sorted(measured, key=lambda row: (-row["clicked"] / row["measured"], row["campaign_id"]))
+    ordered = sorted(measured, key=lambda row: (-row["clicked"] / row["reacting"], row["campaign_id"]))
     points = []
     for row in ordered:
-        low, high = wilson(row["clicked"], row["measured"])
+        low, high = wilson(row["clicked"], row["reacting"])
         points.append(
-            {"label": _campaign(row), "y": row["clicked"] / row["measured"], "low": low, "high": high, "mark": False}
+            {"label": _campaign(row), "y": row["clicked"] / row["reacting"], "low": low, "high": high, "mark": False}
         )
     best, worst = ordered[0], ordered[-1]
     sentence = words(
         "campaigns.rates.sentence",
         campaigns=words.count(len(rows)),
         best=_campaign(best),
-        best_rate=words.share(best["clicked"] / best["measured"]),
+        best_rate=words.share(best["clicked"] / best["reacting"]),
         worst=_campaign(worst),
-        worst_rate=words.share(worst["clicked"] / worst["measured"]),
+        worst_rate=words.share(worst["clicked"] / worst["reacting"]),
     )
 
-    def rate(top: int, below: int) -> Cell:
-        share = top / below if below else None
+    def rate(top: int | None, below: int | None) -> Cell:
+        share = (top or 0) / below if below else None
         return count(words.share(share), share)
 
     table = Table(
@@ -220,8 +231,8 @@ def _campaigns(numbers: Numbers, words: Words) -> Figure | Note:
                 word(_campaign(row), row["campaign_id"]),
                 count(words.count(row["sent"]), row["sent"]),
                 count(words.count(row["measured"]), row["measured"]),
-                rate(row["opened"], row["measured"]),
-                rate(row["clicked"], row["measured"]),
+                rate(row["opened"], row["reacting"]),
+                rate(row["clicked"], row["reacting"]),
                 _wilson(row, words),
                 rate(row["left_after"], row["measured"]),
                 rate(row["reengaged"], row["reengageable"]),
@@ -252,7 +263,7 @@ def _tests(numbers: Numbers, words: Words) -> Figure | Table | Note:
         plain = words.number if metric == "revenue" else words.share
         cells.append(
             [
-                word(row["campaign_id"]),
+                word(row["campaign_id"], row["campaign_id"]),
                 word(words("campaigns.tests.against", variant=row["variant"], control=row["control"]), row["variant"]),
                 word(words.name(f"metric_{metric}"), metric),
                 word(words.name(f"test_{row['status']}"), row["status"]),
@@ -370,9 +381,9 @@ def _what_if(numbers: Numbers, words: Words) -> Figure | Note:
 
 def _wilson(row: Row, words: Words) -> Cell:
     """Return a cell with the interval of a campaign's click rate."""
-    if not row["measured"]:
+    if not row["reacting"]:
         return word("–")
-    low, high = wilson(row["clicked"], row["measured"])
+    low, high = wilson(row["clicked"], row["reacting"])
     return _interval(words.share(low), words.share(high), words)
 
 

@@ -26,6 +26,8 @@ class Table:
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    #: What it says, in a sentence; a figure has its own.
+    text: str = ""
     kind: str = "table"
 
 
@@ -100,5 +102,5 @@ def count(text: str, value: object) -> Cell:
 
 
 def word(text: str, value: object = None) -> Cell:
-    """Return a cell with words."""
-    return Cell(text, text if value is None else value)
+    """Return a cell with words, and what they stand for."""
+    return Cell(text, value)

@@ -47,7 +47,7 @@ class _Query:
     sql: str
 
 
-_QUERIES: dict[str, _Query] = {
+QUERIES: dict[str, _Query] = {
     # of the build itself: an intraday one is in no history
     "sizes_now": _Query(
         ("user_segments", "contact_pressure"),
@@ -58,6 +58,7 @@ _QUERIES: dict[str, _Query] = {
         group by all
         union all
         select 'pressure_status', pressure_status, count(*) from marts.contact_pressure group by all
+        order by family, segment
         """,
     ),
     "sizes": _Query(
@@ -152,11 +153,11 @@ _QUERIES: dict[str, _Query] = {
         ("dose_response",),
         """
         select
-            arm, users, mean_contacts_7d, user_days, events, hazard, hazard_low, hazard_high,
+            event, arm, users, mean_contacts_7d, user_days, events, hazard, hazard_low, hazard_high,
             difference, difference_low, difference_high, naive_difference
         from marts.dose_response
-        where policy_segment = 'all' and channel = 'all'
-        order by mean_contacts_7d
+        where channel = 'all' and engagement = 'all'
+        order by event desc, mean_contacts_7d, arm
         """,
     ),
     "campaigns": _Query(
@@ -164,12 +165,14 @@ _QUERIES: dict[str, _Query] = {
         f"""
         select
             campaign_id,
-            any_value(campaign_name) as campaign_name,
+            min(campaign_name) as campaign_name,
             sum(sent)::bigint as sent,
             sum(measured)::bigint as measured,
-            sum(opened)::bigint as opened,
-            sum(clicked)::bigint as clicked,
-            sum(unsubscribed + complained)::bigint as left_after,
+            -- of channels that report reactions
+            sum(measured) filter (click_rate is not null)::bigint as reacting,
+            sum(measured_opened) filter (click_rate is not null)::bigint as opened,
+            sum(measured_clicked) filter (click_rate is not null)::bigint as clicked,
+            sum(measured_unsubscribed + measured_complained)::bigint as left_after,
             sum(reengageable)::bigint as reengageable,
             sum(reengaged)::bigint as reengaged,
             sum(last_touch_orders)::bigint as last_touch_orders,
@@ -348,7 +351,7 @@ def read_numbers(con: duckdb.DuckDBPyConnection) -> Numbers:
             "union all select view_name from duckdb_views() where schema_name = 'marts'"
         ).fetchall()
     }
-    rows = {name: _rows(con, query.sql) if marts >= set(query.marts) else None for name, query in _QUERIES.items()}
+    rows = {name: _rows(con, query.sql) if marts >= set(query.marts) else None for name, query in QUERIES.items()}
     as_of, is_final, built_at = found
     return Numbers(as_of, is_final, built_at, rows)
 

@@ -263,7 +263,7 @@ def _coverage(numbers: Numbers, words: Words) -> Figure | Note:
 
 def _unmapped(words: Words) -> Columns:
     return {
-        "event": lambda row: word(row["event"]),
+        "event": lambda row: word(row["event"], row["event"]),
         "events": lambda row: count(words.count(row["events"]), row["events"]),
         "last_date": lambda row: word(words.day(row["last_date"]), row["last_date"].isoformat()),
     }
@@ -291,7 +291,7 @@ def _stages(words: Words) -> Columns:
 
 def _syncs(words: Words) -> Columns:
     return {
-        "destination": lambda row: word(row["destination"]),
+        "destination": lambda row: word(row["destination"], row["destination"]),
         "date.name": lambda row: word(words.day(row["as_of"])),
         "audiences": lambda row: count(words.count(row["audiences"]), row["audiences"]),
         "complete": lambda row: count(words.count(row["complete"]), row["complete"]),

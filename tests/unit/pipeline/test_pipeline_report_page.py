@@ -1,0 +1,144 @@
+"""The report's words, numbers and empty states, without a file and without a browser."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.errors import BarometerError
+from orchestration.report.page import page as page_module
+from orchestration.report.page.outcomes import wilson
+from orchestration.report.page.page import answers, contents, file_names
+from orchestration.report.page.parts import Note, Tiles
+from orchestration.report.page.pressure import headline
+from orchestration.report.page.queries import QUERIES, Numbers
+from orchestration.report.page.records import warnings
+from orchestration.report.page.words import languages, words_of
+
+AS_OF = date(2026, 6, 30)
+FOLDER = Path(page_module.__file__).parent
+LANGUAGES = languages()
+
+
+def numbers(rows: Mapping[str, Sequence[dict[str, Any]] | None], is_final: bool = True) -> Numbers:
+    """Numbers of which only some are there; the others have a mart without rows."""
+    return Numbers(AS_OF, is_final, datetime(2026, 7, 1, 3), dict.fromkeys(QUERIES, ()) | dict(rows))
+
+
+def places(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_every_language_has_the_same_words_with_the_same_places() -> None:
+    assert set(LANGUAGES) >= {"en", "fr"}
+    english = words_of("en").texts
+    for language in LANGUAGES:
+        texts = words_of(language).texts
+        fixed = [{key for key in each if not key.startswith("names.")} for each in (english, texts)]
+        assert fixed[0] == fixed[1], language
+        assert {key for key in english if key.startswith("names.")} <= set(texts), language
+        for key in fixed[0]:
+            assert places(english[key]) == places(texts[key]), f"{language} {key}"
+            assert texts[key], f"{language} {key}"
+
+
+def test_every_word_that_the_page_asks_for_is_there() -> None:
+    texts = words_of("en").texts
+    asked = {
+        key
+        for path in (*FOLDER.glob("*.py"), FOLDER / "template.html.j2")
+        for key in re.findall(r"""words\(\s*["']([a-z0-9_.-]+)["']""", path.read_text(encoding="utf-8"))
+    }
+    assert len(asked) > 50
+    assert asked <= set(texts)
+
+
+def test_a_word_that_is_missing_and_a_language_that_is_missing_are_said() -> None:
+    with pytest.raises(BarometerError, match=r"words\.fr\.yml has no nothing\.at\.all"):
+        words_of("fr")("nothing.at.all")
+    with pytest.raises(BarometerError, match="language 'xx'"):
+        words_of("xx")
+
+
+def test_numbers_and_dates_are_written_as_each_language_does() -> None:
+    english, french = words_of("en"), words_of("fr")
+    assert english.count(12345) == "12,345"
+    assert french.count(12345) == "12\u202f345"
+    assert (english.share(0.1234), french.share(0.1234)) == ("12.3%", "12,3\u202f%")
+    assert (english.signed(3), english.signed(-3), english.signed(0), english.signed(-0.2)) == ("+3", "−3", "0", "0")
+    assert english.count(None) == english.share(None) == english.signed(None) == "–"
+    assert (english.day(AS_OF), french.day(AS_OF)) == ("30 June 2026", "30 juin 2026")
+    # what nobody translated is shown as it is, for reading
+    assert (english.name("some_segment"), french.name("dormant")) == ("some segment", "dormants")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("rows", [None, ()], ids=["no such mart", "no rows"])
+def test_a_section_without_numbers_says_why(language: str, rows: Sequence[dict[str, Any]] | None) -> None:
+    words = words_of(language)
+    found = numbers(dict.fromkeys(QUERIES, rows))
+    for section in contents(found, words):
+        assert section.title and section.lead
+        if section.key in ("headline", "pressure"):
+            continue
+        notes = [block for block in section.blocks if isinstance(block, Note)]
+        assert notes, section.key
+        assert all(len(note.text) > 20 for note in notes)
+    told = {block.text for section in contents(found, words) for block in section.blocks if isinstance(block, Note)}
+    assert (words("not_built") in told) == (rows is None)
+    assert len(answers(found, words)) == 4
+
+
+def test_the_headline_has_yesterday_and_last_week_or_says_there_is_no_build() -> None:
+    def size(age: int, segment: str, users: int) -> dict[str, Any]:
+        return {"as_of": AS_OF - timedelta(days=age), "family": "engagement", "segment": segment, "users": users}
+
+    found = numbers(
+        {
+            "sizes_now": [
+                {"family": "engagement", "segment": "engaged", "users": 120},
+                {"family": "engagement", "segment": "dormant", "users": 80},
+            ],
+            "sizes": [size(7, "engaged", 100), size(7, "dormant", 90)],
+            "days": [
+                {"contact_date": AS_OF - timedelta(days=age), "channel": "email", "contacts": 1, "left_after": 0}
+                for age in range(14)
+                if age != 7
+            ],
+        }
+    )
+    (tiles,) = headline(found, words_of("en")).blocks
+    assert isinstance(tiles, Tiles)
+    of = {tile.key: tile for tile in tiles.tiles}
+    assert (of["users"].value, of["engaged"].value) == (200, 120)
+    assert of["users"].before == ["Yesterday: no build of that date", "A week ago 190 (+10)"]
+    assert of["engaged"].before[1] == "A week ago 100 (+20)"
+    # contacts are known of any date, whatever was built
+    assert of["contacts_7d"].before == ["Yesterday 6 (+1)", "A week ago 6 (+1)"]
+
+
+def test_a_day_that_is_not_over_and_a_stage_that_failed_are_said_first() -> None:
+    stage = {"stage": "sync files", "kind": "nightly", "as_of": AS_OF, "started_at": datetime(2026, 7, 1)}
+    failed = {**stage, "rows": 0, "seconds": 1.0, "outcome": "failed", "error": None}
+    found = numbers({"stages": [failed], "blocks": [{"blocks": 2}]}, is_final=False)
+    text = " ".join(warnings(found, words_of("en")))
+    assert "not over" in text and "sync files" in text and "No extract leaves" in text
+    assert warnings(numbers({}), words_of("en")) == []
+
+
+def test_intervals_of_shares_are_wilsons() -> None:
+    from scipy.stats import binomtest
+
+    for successes, trials in ((0, 10), (3, 10), (10, 10), (117, 4000)):
+        known = binomtest(successes, trials).proportion_ci(method="wilson")
+        assert wilson(successes, trials) == pytest.approx((known.low, known.high), abs=1e-6)
+
+
+def test_the_first_language_has_the_plain_name() -> None:
+    assert file_names(["fr", "en"]) == ["barometer.html", "barometer.en.html"]
