@@ -136,6 +136,7 @@ ASSETS = {
         "audience_catalog",
         "bad_values",
         "build_info",
+        "calendar",
         "channel_eligibility",
         "contact_plan",
         "contact_pressure",
