@@ -97,6 +97,7 @@ VARS: Mapping[str, Rule] = {
     "intraday_retention_days": _DAYS,
     "reject_retention_days": _DAYS,
     "pipeline_runs_retention_days": _DAYS,
+    "report_languages": _list_of("a list of some of en, fr, without doubles", _one_of("en", "fr"), least=1),
     "rows_check_delay_days": Rule(
         f"a whole number of days, 0 or more, for some of {', '.join(_CHECKED_DATASETS)}",
         lambda v: (
