@@ -97,6 +97,7 @@ VARS: Mapping[str, Rule] = {
     "intraday_retention_days": _DAYS,
     "reject_retention_days": _DAYS,
     "pipeline_runs_retention_days": _DAYS,
+    "report_languages": _list_of("a list of some of en, fr, without doubles", _one_of("en", "fr"), least=1),
     "rows_check_delay_days": Rule(
         f"a whole number of days, 0 or more, for some of {', '.join(_CHECKED_DATASETS)}",
         lambda v: (
@@ -193,6 +194,13 @@ VARS: Mapping[str, Rule] = {
     "retention_second_days": _RANGE,
     "retention_silent_days": _DAYS,
     "hot_lead_order_days": _DAYS,
+    "quality_max_segments": _COUNT,
+    "quality_min_share": _SHARE,
+    "quality_sample_users": _number("a whole number from 100 to 20000", 100, 20000, whole=True),
+    "profile_min_users": _COUNT,
+    "backtest_months": _number("a whole number of months, 0 to 24", 0, 24, whole=True),
+    "backtest_truth_days": _DAYS,
+    "assumed_delay_days": _number("a whole number of days, 0 or more", 0, 36500, whole=True),
 }
 
 #: The first var must be below the second, or not above it: what lies between would reach nobody.
@@ -378,6 +386,23 @@ MESSAGE_CLASSES = ("marketing", "transactional", "service")
 #: Columns that the model of an audience may have beside user_id.
 RETURNED = ("campaign_id", "value", "product_id", "category", "since")
 
+#: What data may lack, which families and audiences may need: a column of a dataset each (the model
+#: int_attribute_coverage says of whom it is known).
+ATTRIBUTES = (
+    "addresses.address", "consents.status", "events.category", "events.user_id", "message_events.event",
+    "orders.currency", "orders.order_id", "subscriptions.renews_at", "users.birth_date", "users.city", "users.country",
+    "users.declared_values", "users.education", "users.gender", "users.income_band", "users.installed_at",
+    "users.interests", "users.region",
+)  # fmt: skip
+_ATTRIBUTE_LIST = _list_of(f"a list out of {', '.join(ATTRIBUTES)}, each once", _one_of(*ATTRIBUTES))
+#: Measures of users by which families are judged.
+QUALITY_MEASURES = ("visits_30d", "orders_365d", "revenue_365d", "contacts_30d", "click_rate_90d")
+#: What the meta of a family may hold, in its page.
+FAMILY_META: Mapping[str, Rule] = {
+    "built_from": _list_of(f"a list out of {', '.join(QUALITY_MEASURES)}, each once", _one_of(*QUALITY_MEASURES)),
+    "needs": _ATTRIBUTE_LIST,
+}
+
 _WORDS = _text("a text of one line, without braces", r"[^{}\n]*[^{}\s][^{}\n]*")
 _BOOLEAN = Rule("true or false", lambda v: isinstance(v, bool))
 META_REQUIRED = ("objective", "criteria", "offer", "channels", "value")
@@ -402,4 +427,5 @@ META: Mapping[str, Rule] = {
     "drops_silent_channels": _BOOLEAN,
     "promotes_category": _WORDS,
     "returns": _list_of(f"a list out of {', '.join(RETURNED)}, each once", _one_of(*RETURNED)),
+    "needs": _ATTRIBUTE_LIST,
 }

@@ -8,7 +8,14 @@ import duckdb
 MEASURES = "measures"
 
 #: Table -> its columns. No row names a user.
-TABLES: dict[str, str] = {}
+TABLES: dict[str, str] = {
+    "segment_quality": """
+        as_of date, family varchar, users bigint, segments bigint, is_too_many boolean, smallest_segment varchar,
+        smallest_share double, is_too_small boolean, largest_share double, eta2_visits_30d double,
+        eta2_orders_365d double, eta2_revenue_365d double, eta2_contacts_30d double, eta2_click_rate_90d double,
+        built_from varchar, silhouette double, unchanged_share double, closest_family varchar, closest_cramers_v double
+    """,
+}
 
 
 def create_measures_schema(con: duckdb.DuckDBPyConnection, is_empty: bool = False) -> None:

@@ -33,7 +33,7 @@ class Audience:
 
     ``channels`` are in order of preference; ``variants`` are (name, share) in order, their shares sum to 1; shares are
     0 to 1; None stands for no limit (``repeat_after_days``: never again). ``returns`` are the columns that the model
-    has beside user_id.
+    has beside user_id; ``needs`` the attributes without which nobody gets into it.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Audience:
     drops_silent_channels: bool = False
     promotes_category: str | None = None
     returns: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 def audience_files(project: Path = DBT_PROJECT) -> dict[str, bytes]:
@@ -116,7 +117,7 @@ def _plain(value: Any) -> Any:
 def _audience(name: str, meta: Mapping[str, Any]) -> Audience:
     """Return the audience of a meta without problems; what is null is as if it were not there."""
     given = {key: value for key, value in meta.items() if value is not None}
-    given |= {key: tuple(given[key]) for key in ("channels", "returns") if key in given}
+    given |= {key: tuple(given[key]) for key in ("channels", "returns", "needs") if key in given}
     given |= {key: _decimal(given[key]) for key in ("value", "holdout_share") if key in given}
     if "variants" in given:
         given["variants"] = tuple((variant, _decimal(share)) for variant, share in given["variants"].items())

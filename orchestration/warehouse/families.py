@@ -19,6 +19,9 @@ from typing import Any
 
 import yaml
 
+from orchestration.errors import BarometerError
+from orchestration.policy_rules import FAMILY_META
+from orchestration.policy_words import shown
 from orchestration.settings import DBT_PROJECT, dbt_vars
 from orchestration.warehouse.audiences import audience_macro, audiences
 
@@ -35,6 +38,9 @@ class Family:
     name: str
     is_declared: bool
     is_published: bool
+    #: What its page says: the measures that it is made of, and the attributes without which it says little.
+    built_from: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 def family_models(project: Path = DBT_PROJECT) -> dict[str, Path]:
@@ -46,10 +52,23 @@ def family_models(project: Path = DBT_PROJECT) -> dict[str, Path]:
 def families(project: Path = DBT_PROJECT) -> list[Family]:
     """Return the families, by name; what people declare of themselves is in the folder declared."""
     unpublished = dbt_vars(project).get("unpublished_families") or []
+    pages = _pages(project)
     return [
-        Family(name, path.parent.name == "declared", name not in unpublished)
+        Family(name, path.parent.name == "declared", name not in unpublished, **_meta(pages.get(path.stem, {})))
         for name, path in family_models(project).items()
     ]
+
+
+def _meta(page: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return what the page of a family's model says under config: meta; BarometerError where that is not so."""
+    meta = (page.get("config") or {}).get("meta") or {}
+    for key in meta.keys() & FAMILY_META.keys():
+        if not FAMILY_META[key].fits(meta[key]):
+            raise BarometerError(
+                f"{page['name']}, meta {key}: is {shown(meta[key])}, must be {FAMILY_META[key].words}",
+                "Mend the page of the family in dbt_project/models/families/.",
+            )
+    return {key: tuple(meta[key]) for key in FAMILY_META if key in meta}
 
 
 def published_families(project: Path = DBT_PROJECT) -> list[str]:
@@ -65,7 +84,16 @@ def placeholders(text: str) -> list[str]:
 def write_generated(project: Path = DBT_PROJECT) -> None:
     """Write what dbt must find before it parses; a file that is the same already is left alone."""
     found = families(project)
-    listed = [{"name": f.name, "is_declared": f.is_declared, "is_published": f.is_published} for f in found]
+    listed = [
+        {
+            "name": f.name,
+            "is_declared": f.is_declared,
+            "is_published": f.is_published,
+            "built_from": list(f.built_from),
+            "needs": list(f.needs),
+        }
+        for f in found
+    ]
     with (project / "seeds" / "segment_catalog_entries.csv").open(encoding="utf-8", newline="") as file:
         named = {name for row in csv.DictReader(file) for text in row.values() for name in placeholders(text or "")}
     thresholds = sorted(named - set(TABLES_IN_WORDS))
@@ -76,8 +104,9 @@ def write_generated(project: Path = DBT_PROJECT) -> None:
         f"{{% macro catalog_thresholds() %}}{{{{ return({thresholds!r}) }}}}{{% endmacro %}}\n",
     )
     _write(project / "macros" / "generated" / "audience_models.sql", audience_macro(audiences(project)))
-    published, descriptions = [f.name for f in found if f.is_published], _descriptions(project)
-    said = {name: f"Segment of the family {name}. {descriptions.get(f'fam_{name}', '')}".strip() for name in published}
+    published, pages = [f.name for f in found if f.is_published], _pages(project)
+    words = {name: pages.get(f"fam_{name}", {}).get("description", "") for name in published}
+    said = {name: f"Segment of the family {name}. {words[name]}".strip() for name in published}
     fillings: dict[str, list[Any]] = {
         "families": [{"name": name, "description": said[name], "data_type": "string"} for name in published],
         "families are not null": [f"{name} is not null" for name in published],
@@ -97,11 +126,11 @@ def _filled(page: Any, fillings: Mapping[str, list[Any]]) -> Any:
     return list(chain.from_iterable(items))
 
 
-def _descriptions(project: Path) -> dict[str, str]:
-    """Return what the YAML files of the families say of their models."""
+def _pages(project: Path) -> dict[str, dict[str, Any]]:
+    """Return what the YAML files of the families say of their models, by name."""
     paths = sorted((project / "models" / "families").rglob("*.yml"))
     pages = [yaml.safe_load(path.read_text(encoding="utf-8")) or {} for path in paths]
-    return {model["name"]: model.get("description", "") for page in pages for model in page.get("models", [])}
+    return {model["name"]: model for page in pages for model in page.get("models") or []}
 
 
 def _write(path: Path, text: str) -> None:

@@ -138,6 +138,7 @@ ASSETS = {
         "build_info",
         "calendar",
         "channel_eligibility",
+        "contact_caps",
         "contact_plan",
         "contact_pressure",
         "contact_pressure_by_channel",
@@ -167,7 +168,7 @@ ASSETS = {
     "extracts": {"segments"},
     "sync": {f"files/{audience}" for audience in ("segments", *(audience.name for audience in audiences()))},
     "activation": {"records", "removals"},
-    "report": {"run"},
+    "report": {"page", "run"},
 }
 _AFTER_DBT = ("published", "extracts", "sync", "activation", "report")
 #: What is of one date; everything else holds every date.
@@ -288,7 +289,8 @@ def test_jobs(definitions: dg.Definitions) -> None:
     assert assets_of(definitions, "nightly") == keys(ASSETS) - EXTERNAL
     sent = {"extracts/segments"} | {key for key in keys(ASSETS) if key.startswith(("sync/", "activation/"))}
     assert assets_of(definitions, "intraday") == keys(ASSETS) - EXTERNAL - sent
-    assert assets_of(definitions, "backfill") == keys(OF_A_DATE) - sent - {"published/barometer_duckdb"}
+    of_the_published = {"published/barometer_duckdb", "report/page"}
+    assert assets_of(definitions, "backfill") == keys(OF_A_DATE) - sent - of_the_published
     assert assets_of(definitions, "sync") == sent - {"extracts/segments"}
     for job in JOBS:
         assert definitions.resolve_job_def(job).partitions_def is not None, job
@@ -387,7 +389,7 @@ def test_every_mart_is_public_described_and_under_contract(models: dict[str, Any
 
 def test_exposures_say_who_reads_what(manifest: Mapping[str, Any]) -> None:
     exposures = {node["name"]: node for node in manifest["exposures"].values()}
-    assert set(exposures) == {"published_file", "segment_extracts", "plan_lists", "run_summary", "explain"}
+    assert set(exposures) == {"published_file", "segment_extracts", "plan_lists", "run_summary", "explain", "report"}
     read = {name: {key.split(".")[-1] for key in node["depends_on"]["nodes"]} for name, node in exposures.items()}
     assert read["published_file"] == ASSETS["marts"]
     assert all(node["owner"]["name"] and node["description"] for node in exposures.values())

@@ -7,6 +7,7 @@
     'value': 8,
     'repeat_after_days': 7,
     'returns': ['product_id', 'category'],
+    'needs': ['events.user_id'],
 }) }}
 select user_id, product_id, category
 from {{ ref('fam_abandonment') }}

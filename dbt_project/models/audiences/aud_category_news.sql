@@ -7,6 +7,7 @@
     'value': 2,
     'repeat_after_days': 7,
     'returns': ['campaign_id', 'category'],
+    'needs': ['events.category'],
 }) }}
 with
 

@@ -6,6 +6,7 @@
     'channels': ['email', 'in_app', 'push'],
     'value': 4,
     'repeat_after_days': 30,
+    'needs': ['orders.order_id', 'orders.currency'],
 }) }}
 select user_id
 from {{ ref('fam_rfm') }}

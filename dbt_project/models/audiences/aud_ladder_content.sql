@@ -6,6 +6,7 @@
     'channels': ['email', 'web_push', 'in_app'],
     'value': 1,
     'repeat_after_days': 14,
+    'needs': ['events.user_id'],
 }) }}
 select user_id
 from {{ ref('fam_purchase_stage') }}

@@ -8,6 +8,7 @@
     'holdout_share': 0.1,
     'each_order': True,
     'returns': ['since'],
+    'needs': ['orders.order_id'],
 }) }}
 with
 

@@ -8,6 +8,7 @@
     'message_class': 'transactional',
     'each_order': True,
     'returns': ['since'],
+    'needs': ['orders.order_id'],
 }) }}
 select user_id, max(ordered_at) as since
 from {{ ref('int_recent_orders') }}

@@ -9,6 +9,7 @@
     'variants': {'reminder': 0.5, 'news': 0.5},
     'repeat_after_days': 30,
     'drops_silent_channels': True,
+    'needs': ['events.user_id', 'message_events.event'],
 }) }}
 select user_id
 from {{ ref('fam_engagement') }}

@@ -6,5 +6,6 @@
     'offer': 'A tour of what others use most',
     'channels': ['push', 'email', 'in_app'],
     'value': 3,
+    'needs': ['users.installed_at'],
 }) }}
 {{ came_seldom_since_start(var('retention_first_days')) }}

@@ -6,5 +6,6 @@
     'offer': 'What is new since the start, and a question why not',
     'channels': ['push', 'email', 'in_app'],
     'value': 3,
+    'needs': ['users.installed_at'],
 }) }}
 {{ came_seldom_since_start(var('retention_second_days')) }}

@@ -7,6 +7,7 @@
     'value': 3,
     'holdout_share': 0.1,
     'repeat_after_days': 14,
+    'needs': ['events.user_id'],
 }) }}
 with
 

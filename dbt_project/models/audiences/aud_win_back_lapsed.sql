@@ -8,6 +8,7 @@
     'holdout_share': 0.1,
     'repeat_after_days': 30,
     'max_sends': 3,
+    'needs': ['orders.order_id'],
 }) }}
 select user_id
 from {{ ref('fam_lifecycle') }}

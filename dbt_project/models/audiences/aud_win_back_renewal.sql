@@ -6,6 +6,7 @@
     'channels': ['email', 'push', 'sms', 'voice'],
     'value': 10,
     'repeat_after_days': 30,
+    'needs': ['subscriptions.renews_at'],
 }) }}
 select user_id
 from {{ ref('fam_subscription') }}
