@@ -80,6 +80,7 @@ _TIME_ZONE = Rule("a time zone like UTC or Europe/Berlin", _is_time_zone)
 _CURRENCY = _text("a currency code like EUR", "[A-Z]{3}")
 _RANGE = Rule("two whole numbers of days, the first at most the second, like [15, 17]", _is_range)
 
+_BETWEEN_0_AND_1 = Rule("a number between 0 and 1", lambda v: _SHARE.fits(v) and 0 < v < 1)
 _ABOVE_1 = Rule("a number above 1", lambda v: _AMOUNT.fits(v) and v > 1)
 #: Datasets whose rows of a day are compared with those of the weeks before.
 _CHECKED_DATASETS = dict.fromkeys(("events", "orders", "messages", "message_events")).keys()
@@ -201,6 +202,13 @@ VARS: Mapping[str, Rule] = {
     "backtest_months": _number("a whole number of months, 0 to 24", 0, 24, whole=True),
     "backtest_truth_days": _DAYS,
     "assumed_delay_days": _number("a whole number of days, 0 or more", 0, 36500, whole=True),
+    "measures_days": _DAYS,
+    "outcome_days": _DAYS,
+    "outcome_visit_days": _DAYS,
+    "ab_test_significance": _BETWEEN_0_AND_1,
+    "ab_test_power": _BETWEEN_0_AND_1,
+    "ab_test_balance_p": _SHARE,
+    "ab_test_min_users": _COUNT,
 }
 
 #: The first var must be below the second, or not above it: what lies between would reach nobody.
@@ -380,6 +388,9 @@ SEEDS: Mapping[str, SeedRule] = {
     ),
     "category_settings": SeedRule([("category",)], optional=frozenset({"news_campaign_id"})),
     "universal_holdout": SeedRule([("valid_from",), ("salt",)], {"share": _SHARE}),
+    "dose_arms": SeedRule(
+        [("valid_from",), ("salt",)], {"share": _number("a share from 0 to 0.5: there are two arms of it", 0, 0.5)}
+    ),
 }  # fmt: skip
 
 MESSAGE_CLASSES = ("marketing", "transactional", "service")

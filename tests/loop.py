@@ -120,6 +120,7 @@ class Loop:
         path.parent.mkdir(exist_ok=True)
         self.warehouse.con.execute(
             f"copy (select user_id, campaign_id, channel, variant, message_class from raw.planned_contacts "
-            f"where plan_date = date '{plan_date}' order by all) to {literal(str(path))} (format parquet)"
+            f"where plan_date = date '{plan_date}' and holdout_kind is null order by all) "
+            f"to {literal(str(path))} (format parquet)"
         )
         return path

@@ -15,7 +15,7 @@ import duckdb
 
 from orchestration.activation.configuration import DestinationConfig
 from orchestration.activation.files import count_rows, write_file, write_pair
-from orchestration.activation.plan_lists import PlanLists, carried, write_plan_lists
+from orchestration.activation.plan_lists import PlanLists, carried, held_out, select_plan, write_plan_lists
 from orchestration.activation.reach import select_reach
 from orchestration.activation.segments import Segments, write_segments
 from orchestration.activation.to_destinations import FOLDER as DESTINATIONS
@@ -23,8 +23,8 @@ from orchestration.activation.to_destinations import DestinationLists, list_file
 from orchestration.errors import BarometerError
 from orchestration.landing.erasures import TO_FORGET
 from orchestration.landing.quoting import identifier, literal
-from orchestration.warehouse.planned import add_planned
-from orchestration.warehouse.running_tests import CurrentTests, record_tests
+from orchestration.warehouse.planned import add_planned, names
+from orchestration.warehouse.running_tests import CurrentTests, record_tests, started_on
 
 _MANIFEST = "manifest.json"
 
@@ -67,7 +67,12 @@ def write_extracts(
     folder = extracts / as_of.isoformat()
     same = _read_manifest(folder, fingerprint)
     if same is not None:
-        planned = _record(con, planned_contacts, as_of, carried(folder, same.plan_lists.rows), tests)
+        # who is held out stands in no extract, so is looked for anew where nothing of the date is recorded
+        is_lost = not any(name.startswith(f"{as_of + timedelta(days=1)}/") for name in names(planned_contacts))
+        if is_lost:
+            select_reach(con)
+            select_plan(con)
+        planned = _record(con, planned_contacts, as_of, carried(folder, same.plan_lists.rows), tests, is_lost)
         return replace(same, planned=planned, is_same=True)
     extracts.mkdir(parents=True, exist_ok=True)
     _clear_half_made(extracts)
@@ -175,13 +180,24 @@ def raise_if_blocked(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _record(
-    con: duckdb.DuckDBPyConnection, planned_contacts: Path, as_of: date, rows: str | None, tests: CurrentTests
+    con: duckdb.DuckDBPyConnection,
+    planned_contacts: Path,
+    as_of: date,
+    rows: str | None,
+    tests: CurrentTests,
+    has_plan_rows: bool = True,
 ) -> int:
-    """Record the tests of the plan and the ``rows`` that its lists carry; return how many planned contacts are new."""
+    """Record the tests of the plan and the ``rows`` that its lists carry; return how many planned contacts are new.
+
+    And whom it holds out, with ``has_plan_rows``: where the temp table plan_rows is filled.
+    """
     plan_date = as_of + timedelta(days=1)
     # of those who are held out too, and in no list
     campaigns = con.execute("select distinct campaign_id, audience from build.marts.contact_plan").fetchall()
-    added = add_planned(con, planned_contacts, plan_date, rows) if rows else 0
+    found = [rows] if rows else []
+    if has_plan_rows:
+        found.append(held_out(started_on(planned_contacts, plan_date, tests, campaigns)))
+    added = add_planned(con, planned_contacts, plan_date, " union all ".join(found)) if found else 0
     record_tests(planned_contacts, plan_date, tests, campaigns)
     return added
 

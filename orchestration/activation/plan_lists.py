@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -41,7 +42,7 @@ def write_plan_lists(con: duckdb.DuckDBPyConnection, folder: Path) -> PlanLists:
     What the plan has, less whoever it holds out and less the veto. ``con`` has the temp table reach, the working
     database in use, and the build attached as ``build``.
     """
-    _select_plan(con)
+    select_plan(con)
     lists = folder / FOLDER
     lists.mkdir(mode=0o700)
     rows, vetoed = {}, {}
@@ -50,26 +51,50 @@ def write_plan_lists(con: duckdb.DuckDBPyConnection, folder: Path) -> PlanLists:
         rows[audience] = write_pair(
             con,
             lists / file_name(audience),
-            f"{of_audience} and not is_vetoed",
+            f"{of_audience} and holdout_kind is null and not is_vetoed",
             COLUMNS,
             "plan_rows.user_id, plan_rows.campaign_id",
         )
-        ((vetoed[audience],),) = con.execute(f"select count(*) {of_audience} and is_vetoed").fetchall()
+        ((vetoed[audience],),) = con.execute(
+            f"select count(*) {of_audience} and holdout_kind is null and is_vetoed"
+        ).fetchall()
     return PlanLists(rows, vetoed)
 
 
 def carried(folder: Path, audiences: Iterable[str]) -> str | None:
     """Return a query for what the lists of a folder of extracts carry, as planned contacts; None without audiences."""
     rows = [
-        f"select plan_date, user_id, campaign_id, {literal(audience)} as audience, channel, variant, message_class "
+        f"select plan_date, user_id, campaign_id, {literal(audience)} as audience, channel, variant, message_class, "
+        "cast(null as varchar) as holdout_kind "
         f"from read_parquet({literal(str(folder / FOLDER / audience) + '.parquet')}, hive_partitioning = false)"
         for audience in audiences
     ]
     return " union all ".join(rows) or None
 
 
-def _select_plan(con: duckdb.DuckDBPyConnection) -> None:
-    """Fill the temp table ``plan_rows``: what the plan contacts, with address, time zone and hours."""
+def held_out(since: Mapping[str, date]) -> str:
+    """Return a query for whom the plan holds out, as planned contacts: who is not recorded since the test began.
+
+    ``since`` has the date for every campaign of the plan. The temp table plan_rows is filled. The veto concerns both
+    sides of a test, or they would not be alike. Who is held out gets nothing, so comes again night after night: what
+    counts is the first.
+    """
+    dates = ", ".join(f"({literal(campaign)}, date '{day}')" for campaign, day in since.items()) or "(null, null)"
+    return (
+        "select plan_date, user_id, campaign_id, audience, channel, variant, message_class, holdout_kind "
+        "from plan_rows as plan where holdout_kind is not null and not is_vetoed and not exists ("
+        f"select 1 from raw.planned_contacts as known inner join (values {dates}) as tests(campaign_id, started_on) "
+        "on known.campaign_id = tests.campaign_id and known.plan_date >= tests.started_on "
+        "where known.user_id = plan.user_id and known.campaign_id = plan.campaign_id "
+        "and known.plan_date < plan.plan_date and known.holdout_kind is not null)"
+    )
+
+
+def select_plan(con: duckdb.DuckDBPyConnection) -> None:
+    """Fill the temp table ``plan_rows``: what the plan contacts or holds out, with address, time zone and hours.
+
+    ``con`` has the temp table reach.
+    """
     con.execute(
         """
         create or replace temp table plan_rows as
@@ -90,6 +115,7 @@ def _select_plan(con: duckdb.DuckDBPyConnection) -> None:
             plan.variant,
             plan.message_class,
             plan.audience,
+            plan.holdout_kind,
             profiles.timezone,
             -- the hours of the user's country, else those of every other
             case when own.channel is null then others.send_from else own.send_from end as send_from,
@@ -107,6 +133,5 @@ def _select_plan(con: duckdb.DuckDBPyConnection) -> None:
         left join profiles on plan.user_id = profiles.user_id
         left join hours as own on plan.channel = own.channel and profiles.country = own.country
         left join hours as others on plan.channel = others.channel and others.country is null
-        where plan.holdout_kind is null
         """
     )

@@ -37,10 +37,13 @@ RECORD_TABLES: dict[str, str] = {
     # what a run that erases has still to take out of everything: users, and texts that tell of them
     "forgetting": "kind VARCHAR, value VARCHAR, requested_date DATE",
     "load_meta": "name VARCHAR, value VARCHAR",
-    # not from a landing file: what plan lists carried (orchestration/warehouse/planned.py loads it)
+    # not from a landing file: what plan lists carried and the plan held out (warehouse/planned.py loads it)
     "planned_contacts": """
         plan_date DATE, user_id VARCHAR, campaign_id VARCHAR, audience VARCHAR, channel VARCHAR, variant VARCHAR,
-        message_class VARCHAR, file VARCHAR""",
+        message_class VARCHAR, holdout_kind VARCHAR, file VARCHAR""",
+    # from the same folder: since which plan date a campaign's test is as it is (running_tests.py loads it)
+    "planned_tests": """
+        campaign_id VARCHAR, started_on DATE, salt VARCHAR, holdout_share DECIMAL(9, 6), variants VARCHAR""",
 }
 
 

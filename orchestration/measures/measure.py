@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from orchestration.measures import ab_tests
 from orchestration.measures.quality import segment_quality
 from orchestration.measures.tables import MEASURES
 
@@ -17,6 +18,7 @@ Measure = Callable[[duckdb.DuckDBPyConnection, Mapping[str, Any]], Iterable[tupl
 #: Table -> what computes its rows. Each reads ``intermediate`` and ``marts`` of the same file, and no clock.
 MEASURE_OF: dict[str, Measure] = {
     "segment_quality": segment_quality,
+    "ab_test_results": ab_tests.results,
 }
 
 

@@ -89,10 +89,10 @@ def z_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def silhouettes(points: NDArray[np.float64], labelings: list[NDArray[np.intp]]) -> list[float | None]:
-    """Return the mean silhouette of each labeling of the points, by Euclidean distance; None with fewer than two labels.
+    """Return the mean silhouette of each labeling of the points, by Euclidean distance; None without two labels.
 
-    Of a point: (b - a) / max(a, b), a its mean distance to the others of its label, b to the points of the nearest other
-    label; 0 where it is alone. Labels are 0, 1, 2 and so on. Distances are taken once for all labelings.
+    Of a point: (b - a) / max(a, b), a its mean distance to the others of its label, b to the points of the nearest
+    other label; 0 where it is alone. Labels are 0, 1, 2 and so on. Distances are taken once for all labelings.
     """
     count = len(points)
     squares = (points**2).sum(axis=1)
@@ -108,14 +108,10 @@ def silhouettes(points: NDArray[np.float64], labelings: list[NDArray[np.intp]]) 
         for number, (labels, size, member) in enumerate(zip(labelings, sizes, members, strict=True)):
             if len(size) > 1:
                 totals[number] += _silhouettes_of(distances @ member, labels[rows], size).sum()
-    return [
-        float(total / count) if len(size) > 1 else None for total, size in zip(totals, sizes, strict=True)
-    ]
+    return [float(total / count) if len(size) > 1 else None for total, size in zip(totals, sizes, strict=True)]
 
 
-def _silhouettes_of(
-    sums: NDArray[np.float64], labels: NDArray[np.intp], size: NDArray[np.intp]
-) -> NDArray[np.float64]:
+def _silhouettes_of(sums: NDArray[np.float64], labels: NDArray[np.intp], size: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return the silhouette of each point, given the sums of its distances to the points of each label."""
     places = np.arange(len(labels))
     others = size[labels] - 1

@@ -15,6 +15,11 @@ TABLES: dict[str, str] = {
         eta2_orders_365d double, eta2_revenue_365d double, eta2_contacts_30d double, eta2_click_rate_90d double,
         built_from varchar, silhouette double, unchanged_share double, closest_family varchar, closest_cramers_v double
     """,
+    "ab_test_results": """
+        campaign_id VARCHAR, comparison VARCHAR, control VARCHAR, variant VARCHAR, metric VARCHAR, status VARCHAR,
+        control_users BIGINT, variant_users BIGINT, control_value DOUBLE, variant_value DOUBLE, difference DOUBLE,
+        interval_low DOUBLE, interval_high DOUBLE, p_value DOUBLE, p_value_holm DOUBLE, is_significant BOOLEAN,
+        minimum_detectable_effect DOUBLE, balance_p_value DOUBLE, starts_on DATE, ends_on DATE""",
 }
 
 

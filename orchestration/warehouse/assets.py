@@ -70,7 +70,8 @@ CONTROL_TABLES = [
     for name, description in {
         "run_context": "The one row that says which date the run asks about; models read no clock.",
         "watermarks": "The last load that each incremental model holds.",
-        "planned_contacts": "What plan lists carried, from the files of planned_contacts/.",
+        "planned_contacts": "What plan lists carried, and whom the plan held out, from the files of planned_contacts/.",
+        "planned_tests": "Since when the test of each campaign is as it is, from the files of planned_contacts/.",
         "pipeline_runs": "What the stages of each run took and came to, from warehouse/activation.sqlite.",
         "sync_runs": "What each sync of an audience came to, from warehouse/activation.sqlite.",
         "sync_rows": "What each provider has accepted, user by user, from warehouse/activation.sqlite.",

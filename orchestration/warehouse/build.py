@@ -23,7 +23,7 @@ from orchestration.settings import DBT_PROJECT, Settings
 from orchestration.warehouse import build_state, dates, forget, history, planned, prepare, project
 from orchestration.warehouse.families import published_families
 from orchestration.warehouse.files import open_duckdb, remove_duckdb
-from orchestration.warehouse.running_tests import current_tests, refuse_changed_tests
+from orchestration.warehouse.running_tests import current_tests, load_tests, refuse_changed_tests
 
 #: What a run is for: yesterday or earlier, today, or a date with a later final build.
 NIGHTLY, INTRADAY, BACKFILL = "nightly", "intraday", "backfill"
@@ -167,6 +167,7 @@ def begin(settings: Settings, build: Build, built_at: datetime) -> None:
     else:
         with open_duckdb(settings.working_file) as con:
             planned.load_planned(con, settings.planned_contacts)
+            load_tests(con, settings.planned_contacts)
             build_state.store_fingerprint(con, None, build_state.ADDRESSES)
             prepare.write_run_context(con, context)
             prepare.write_pipeline_runs(con, settings.activation_file)

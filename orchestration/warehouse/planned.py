@@ -1,5 +1,7 @@
 """The store of planned contacts: what plan lists carried, in files, so that the plan stays a function of files.
 
+Beside it whom the plan held out, with a ``holdout_kind``: in no list, but one side of a test.
+
 A file is ``<folder>/<plan_date>/<first 16 hex digits of the SHA-256 of its content>.parquet``. It appears whole, for
 its owner only, and is not changed afterwards; an erasure alone puts another in its place. A folder that is missing is
 empty.
@@ -19,8 +21,8 @@ from orchestration.errors import BarometerError
 from orchestration.landing.quoting import literal
 from orchestration.warehouse.files import fsync
 
-#: The columns of a file: a date, then texts.
-COLUMNS = ("plan_date", "user_id", "campaign_id", "audience", "channel", "variant", "message_class")
+#: The columns of a file: a date, then texts. Files of older versions have no holdout_kind.
+COLUMNS = ("plan_date", "user_id", "campaign_id", "audience", "channel", "variant", "message_class", "holdout_kind")
 #: A row with the same values of these is the same contact.
 _KEY = COLUMNS[:5]
 _FILE = re.compile(r"[0-9a-f]{16}\.parquet")
@@ -47,7 +49,7 @@ def names(folder: Path, until: date | None = None) -> list[str]:
 
 
 def add_planned(con: duckdb.DuckDBPyConnection, folder: Path, plan_date: date, rows: str) -> int:
-    """Write those of the rows that no file of the plan date has yet, and return how many they are.
+    """Write those of the rows that no file of the plan date has yet; return how many of these a list carried.
 
     ``rows`` is a query that gives COLUMNS, no contact twice. When this returns, they are on the disk for good; without
     new rows there is no new file. ``con`` has one thread, else the same rows may come out as other bytes.
@@ -58,11 +60,13 @@ def add_planned(con: duckdb.DuckDBPyConnection, folder: Path, plan_date: date, r
         f"create or replace temp table new_planned as select {', '.join(COLUMNS)} from ({rows}) as rows "
         f"anti join ({stored}) as stored using ({', '.join(_KEY)})"
     )
-    (count,) = con.execute("select count(*) from new_planned").fetchone() or (0,)
+    ((count, carried),) = con.execute(
+        "select count(*), count(*) filter (where holdout_kind is null) from new_planned"
+    ).fetchall()
     if count:
         _write_file(con, day, "select * from new_planned")
     con.execute("drop table new_planned")
-    return int(count)
+    return int(carried)
 
 
 def forget(con: duckdb.DuckDBPyConnection, folder: Path) -> int:
@@ -197,7 +201,8 @@ def _rows_of(con: duckdb.DuckDBPyConnection, path: Path) -> str:
     types = {column: "date" if column == "plan_date" else "varchar" for column in COLUMNS}
     rows = (
         f"select {', '.join(f'cast({column} as {type_}) as {column}' for column, type_ in types.items())} "
-        f"from read_parquet({literal(str(path))}, hive_partitioning = false)"
+        "from (select cast(null as varchar) as holdout_kind where false union all by name "
+        f"select * from read_parquet({literal(str(path))}, hive_partitioning = false))"
     )
     try:
         if path.stem != _digest(path):

@@ -23,6 +23,9 @@ from orchestration.warehouse.project import ensure_manifest, read_manifest
 
 #: Intermediate models of one date.
 AS_OF_MODELS = {
+    "int_ab_test_arms",
+    "int_ab_test_units",
+    "int_ab_tests",
     "int_address_holders",
     "int_address_holders_now",
     "int_audience_members",
@@ -38,8 +41,12 @@ AS_OF_MODELS = {
     "int_channel_response",
     "int_channel_vetoes",
     "int_contact_days",
+    "int_dose_arms",
+    "int_engagement_spans",
     "int_folded_segments",
     "int_known_users",
+    "int_measured_orders",
+    "int_message_orders",
     "int_negative_signals",
     "int_plan",
     "int_plan_room",
@@ -64,12 +71,19 @@ AS_OF_MODELS = {
     "int_user_policy_segment",
     "int_user_profiles",
     "int_user_starts",
-    "int_engagement_spans",
 }
 #: Every asset there is, by the first part of its key. A new model is named here too: nothing appears by accident.
 ASSETS = {
     "raw": {*DATASETS, *LEDGERS},
-    "control": {"pipeline_runs", "planned_contacts", "run_context", "sync_rows", "sync_runs", "watermarks"},
+    "control": {
+        "pipeline_runs",
+        "planned_contacts",
+        "planned_tests",
+        "run_context",
+        "sync_rows",
+        "sync_runs",
+        "watermarks",
+    },
     "policy": {
         "acknowledged_rejects",
         "age_bands",
@@ -83,6 +97,7 @@ ASSETS = {
         "decay_factors",
         "declared_order",
         "do_not_contact",
+        "dose_arms",
         "event_taxonomy",
         "exchange_rates",
         "rfm_fixed_cut_points",
@@ -133,10 +148,12 @@ ASSETS = {
     "families": {f"fam_{family.name}" for family in families()},
     "audiences": {f"aud_{audience.name}" for audience in audiences()},
     "marts": {
+        "ab_test_results",
         "audience_catalog",
         "bad_values",
         "build_info",
         "calendar",
+        "campaign_performance",
         "channel_eligibility",
         "contact_caps",
         "contact_plan",

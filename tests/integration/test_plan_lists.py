@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -77,11 +77,11 @@ def lists(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def stored(data: Path) -> set[tuple[Any, ...]]:
-    """What is in the files of planned contacts: plan date, user, campaign, audience, channel, variant, class."""
+    """What lists carried by the files: plan date, user, campaign, audience, channel, variant, class."""
     files = [str(data / "planned_contacts" / name) for name in names(data / "planned_contacts")]
     found = [row for file in files for row in duckdb.execute(f"from read_parquet('{file}')").fetchall()]
     assert len({row[:5] for row in found}) == len(found)
-    return set(found)
+    return {row[:7] for row in found if row[7] is None}
 
 
 def carried_by(folder: Path) -> set[tuple[Any, ...]]:
@@ -416,6 +416,42 @@ def test_another_list_of_the_same_date_adds_what_is_new(
     # who was carried and is no longer planned was perhaps contacted all the same
     assert {row[1] for row in stored(tmp_path)} == {"u1", "u2", "u3"}
     assert len(names(tmp_path / "planned_contacts")) == 2
+
+
+def held_out_by(data: Path) -> list[tuple[Any, ...]]:
+    """Who is recorded as held out: plan date, user, campaign, kind."""
+    path = data / "planned_contacts" / "*" / "*.parquet"
+    return duckdb.execute(
+        f"select plan_date, user_id, campaign_id, holdout_kind from read_parquet('{path}') "
+        "where holdout_kind is not null order by all"
+    ).fetchall()
+
+
+def test_who_is_held_out_is_recorded_once_and_in_no_list(
+    make_world: Callable[..., compiled_sql.World], tmp_path: Path
+) -> None:
+    """One side of a test: what became of them is measured from the first date on; the veto concerns them too."""
+    world = make_world(reachable("u1", "u2", "u3"))
+    plan = [Planned("u1"), Planned("u2", holdout_kind="campaign"), Planned("u3", holdout_kind="universal")]
+    put_plan(world, [*plan, Planned("unknown", holdout_kind="campaign")])
+    result = write_all(world, tmp_path)
+    assert (result.planned, result.plan_lists.rows["sale"], result.plan_lists.vetoed["sale"]) == (1, 1, 0)
+    recorded = [(PLAN_DATE, "u2", "sale", "campaign"), (PLAN_DATE, "u3", "sale", "universal")]
+    assert held_out_by(tmp_path) == recorded
+    write_all(world, tmp_path)
+    assert held_out_by(tmp_path) == recorded
+    # lost with the folder, they are found again
+    shutil.rmtree(tmp_path / "planned_contacts")
+    write_all(world, tmp_path)
+    assert held_out_by(tmp_path) == recorded
+    # held out again on the day after they are not new, somebody else is
+    load_planned(world.con, tmp_path / "planned_contacts")
+    world.con.execute("update build.marts.contact_plan set plan_date = plan_date + 1")
+    world.con.execute("update build.marts.contact_plan set holdout_kind = 'campaign' where user_id = 'u1'")
+    folders = (tmp_path / "extracts", tmp_path / "planned_contacts")
+    result = write_extracts(world.con, *folders, AS_OF + timedelta(days=1), "another build", current_tests())
+    assert result.planned == 0
+    assert held_out_by(tmp_path) == [*recorded, (PLAN_DATE + timedelta(days=1), "u1", "sale", "campaign")]
 
 
 # with the plan that the models make

@@ -50,7 +50,7 @@ def _plain(value: Any) -> Any:
     return round(float(value), 6) if isinstance(value, (Decimal, float)) else value
 
 
-def _table(rows: Iterable[Mapping[str, Any]], *key: str) -> dict[Any, dict[str, Any]]:
+def keyed(rows: Iterable[Mapping[str, Any]], *key: str) -> dict[Any, dict[str, Any]]:
     """Rows by their key; fails where two rows share one."""
     rows = list(rows)
     found = {tuple(row[k] for k in key) if len(key) > 1 else row[key[0]]: dict(row) for row in rows}
@@ -58,7 +58,7 @@ def _table(rows: Iterable[Mapping[str, Any]], *key: str) -> dict[Any, dict[str, 
     return found
 
 
-def _difference(found: Mapping[Any, Mapping[str, Any]], wanted: Mapping[Any, Mapping[str, Any]], what: str) -> str:
+def difference(found: Mapping[Any, Mapping[str, Any]], wanted: Mapping[Any, Mapping[str, Any]], what: str) -> str:
     """Compare the columns that the oracle knows of; empty if they are the same."""
     missing, surplus = wanted.keys() - found.keys(), found.keys() - wanted.keys()
     if missing or surplus:
@@ -77,7 +77,7 @@ def _difference(found: Mapping[Any, Mapping[str, Any]], wanted: Mapping[Any, Map
 
 
 def _same(found: Mapping[Any, Mapping[str, Any]], wanted: Mapping[Any, Mapping[str, Any]], what: str) -> None:
-    text = _difference(found, wanted, what)
+    text = difference(found, wanted, what)
     assert not text, text
 
 
@@ -104,7 +104,7 @@ def _check_families(with_user_360: bool, built: OneWorld, world: oracle.World, a
     texts = []
     for family, wanted in families.items():
         # each known user once, and nobody else
-        texts.append(_difference(_table(built.rows(f"fam_{family}"), "user_id"), wanted, family))
+        texts.append(difference(keyed(built.rows(f"fam_{family}"), "user_id"), wanted, family))
     folded = oracle.folded_families_as_of(world, families)
     wanted_folds = {
         (family, str(row["segment"]))
@@ -122,7 +122,7 @@ def _check_families(with_user_360: bool, built: OneWorld, world: oracle.World, a
             }
             for user in users
         }
-        texts.append(_difference(_table(built.rows("user_360"), "user_id"), columns, "user_360"))
+        texts.append(difference(keyed(built.rows("user_360"), "user_id"), columns, "user_360"))
     text = "; ".join(text for text in texts if text)
     assert not text, text
     unmapped = {row["event"]: row["events"] for row in built.rows("unmapped_events")}
@@ -139,8 +139,8 @@ def _check_engagement_spans(built: OneWorld, world: oracle.World, as_of: date) -
 
 
 def _check_rfm(built: OneWorld, world: oracle.World, as_of: date) -> None:
-    _same(_table(built.rows("rfm"), "user_id"), oracle.rfm_as_of(world, as_of), "rfm")
-    _same(_table(built.rows("int_recut_segments"), "user_id"), oracle.recut_segments_as_of(world, as_of), "recut")
+    _same(keyed(built.rows("rfm"), "user_id"), oracle.rfm_as_of(world, as_of), "rfm")
+    _same(keyed(built.rows("int_recut_segments"), "user_id"), oracle.recut_segments_as_of(world, as_of), "recut")
     stability = {row["measure"]: row for row in built.rows("rfm_stability")}
     for measure, row in oracle.rfm_stability_as_of(world, as_of).items():
         got = stability[measure.removesuffix("_days")]
@@ -161,13 +161,13 @@ def _check_cut_points(built: OneWorld, world: oracle.World, as_of: date) -> None
         for measure, values in cuts.cuts.items()
         for number, value in enumerate(values, start=1)
     }
-    _same(_table([*rows, *published], "cut_set", "measure", "cut"), wanted, "cut points")
+    _same(keyed([*rows, *published], "cut_set", "measure", "cut"), wanted, "cut points")
 
 
 def _check_contacts(built: OneWorld, world: oracle.World, as_of: date) -> None:
     contacts = oracle.contacts_as_of(world, as_of)
     wanted = {key: {flag: getattr(contact, flag) for flag in _MESSAGE_FLAGS} for key, contact in contacts.items()}
-    _same(_table(built.rows("fct_contacts"), "message_id"), wanted, "fct_contacts")
+    _same(keyed(built.rows("fct_contacts"), "message_id"), wanted, "fct_contacts")
     for table, rows, key in (
         ("contact_pressure", oracle.contact_pressure_as_of(world, as_of), ("user_id",)),
         ("contact_pressure_by_channel", oracle.contact_pressure_by_channel_as_of(world, as_of), ("user_id", "channel")),
@@ -176,41 +176,41 @@ def _check_contacts(built: OneWorld, world: oracle.World, as_of: date) -> None:
             at: {(f"{name}_90d" if name in _SIGNALS else name): value for name, value in row.items()}
             for at, row in rows.items()
         }
-        _same(_table(built.rows(table), *key), renamed, table)
+        _same(keyed(built.rows(table), *key), renamed, table)
 
 
 def _check_eligibility(built: OneWorld, world: oracle.World, as_of: date) -> None:
     wanted = oracle.channel_eligibility_as_of(world, as_of)
-    _same(_table(built.rows("channel_eligibility"), "user_id", "channel"), wanted, "channel_eligibility")
+    _same(keyed(built.rows("channel_eligibility"), "user_id", "channel"), wanted, "channel_eligibility")
     key = ("plan_date", "user_id", "campaign_id", "audience", "channel")
-    planned = _table(built.rows("planned_contacts"), *key)
+    planned = keyed(built.rows("planned_contacts"), *key)
     _same(planned, oracle.planned_contacts_as_of(world, as_of), "planned_contacts")
 
 
 def _check_candidates(built: OneWorld, world: oracle.World, as_of: date) -> None:
     texts = []
     for audience, returned in oracle.audiences_as_of(world, as_of).items():
-        rows = _table(built.rows(f"aud_{audience}"), "user_id")
-        texts.append(_difference(rows, returned, f"aud_{audience}"))
+        rows = keyed(built.rows(f"aud_{audience}"), "user_id")
+        texts.append(difference(rows, returned, f"aud_{audience}"))
     key = ("user_id", "campaign_id", "audience")
     wanted = {candidate.key: vars(candidate) for candidate in oracle.candidates_as_of(world, as_of)}
-    texts.append(_difference(_table(built.rows("int_candidates"), *key), wanted, "int_candidates"))
+    texts.append(difference(keyed(built.rows("int_candidates"), *key), wanted, "int_candidates"))
     channels = {
         (*candidate, channel): {"preference": preference, "reason": reason}
         for candidate, listed in oracle.candidate_channels_as_of(world, as_of).items()
         for preference, (channel, reason) in enumerate(listed, start=1)
     }
-    rows = _table(built.rows("int_candidate_channels"), *key, "channel")
-    texts.append(_difference(rows, channels, "int_candidate_channels"))
+    rows = keyed(built.rows("int_candidate_channels"), *key, "channel")
+    texts.append(difference(rows, channels, "int_candidate_channels"))
     text = "; ".join(text for text in texts if text)
     assert not text, text
 
 
 def _check_plan(built: OneWorld, world: oracle.World, as_of: date) -> None:
     key = ("user_id", "campaign_id", "audience")
-    _same(_table(built.rows("contact_plan"), *key), oracle.contact_plan_as_of(world, as_of), "contact_plan")
+    _same(keyed(built.rows("contact_plan"), *key), oracle.contact_plan_as_of(world, as_of), "contact_plan")
     wanted = oracle.contact_suppressions_as_of(world, as_of)
-    _same(_table(built.rows("contact_suppressions"), *key), wanted, "contact_suppressions")
+    _same(keyed(built.rows("contact_suppressions"), *key), wanted, "contact_suppressions")
 
 
 def _check_invariants(built: OneWorld, world: oracle.World, as_of: date) -> None:
@@ -223,7 +223,8 @@ def _check_invariants(built: OneWorld, world: oracle.World, as_of: date) -> None
 # --- how worlds are built
 
 
-def _seeds(world: oracle.World) -> dict[str, list[dict[str, Any]]]:
+def seeds_of(world: oracle.World) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of the seeds that say what the world says."""
     return {
         "exchange_rates": [
             {"currency": rate.currency, "rate_date": rate.valid_from, "rate": rate.rate}
@@ -241,6 +242,7 @@ def _seeds(world: oracle.World) -> dict[str, list[dict[str, Any]]]:
         "campaign_settings": [_setting_row(name, row) for name, row in world.campaign_settings.items()],
         "category_settings": [{"category": name, **row._asdict()} for name, row in world.category_settings.items()],
         "universal_holdout": [row._asdict() for row in world.universal_holdouts],
+        "dose_arms": [row._asdict() for row in world.dose_arms],
     }
 
 
@@ -267,7 +269,7 @@ def check_worlds(plan: Plan, worlds: Mapping[str, oracle.World], dates: Sequence
     """
     number = chooser.randint(2, 3)
     steps = [make_batches(chooser, world, number) for world in worlds.values()]
-    seeds = _seeds(next(iter(worlds.values())))
+    seeds = seeds_of(next(iter(worlds.values())))
     chunk, at_once = Chunk(plan, seeds), Chunk(plan, seeds)
     try:
         chunk.deliver([_together(step) for step in zip(*steps, strict=True)])
@@ -307,7 +309,7 @@ _SHRINK_SECONDS = float(os.environ.get("BAROMETER_SHRINK_SECONDS", "60"))
 
 
 def _fails(plan: Plan, prefix: str, world: oracle.World, as_of: date) -> str | None:
-    chunk = Chunk(plan, _seeds(world))
+    chunk = Chunk(plan, seeds_of(world))
     try:
         chunk.deliver([whole(world)])
         chunk.fill_planned(world.planned_contacts)
@@ -345,7 +347,7 @@ def smaller(plan: Plan, prefix: str, world: oracle.World, as_of: date) -> str:
 
 _POLICY = (
     "contact_policy", "declared_order", "exchange_rates", "channel_gaps", "blackout_dates", "do_not_contact",
-    "campaign_settings", "category_settings", "universal_holdouts",
+    "campaign_settings", "category_settings", "universal_holdouts", "dose_arms",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
--- One row per (plan_date, user_id, campaign_id, audience, channel) that a plan list carried, but for users who asked to be forgotten since.
+-- One row per (plan_date, user_id, campaign_id, audience, channel) that a plan list carried, or would but for a holdout, but for users who asked to be forgotten since.
 with
 
 forgotten as (
@@ -16,7 +16,8 @@ select distinct
     planned.audience,
     planned.channel,
     planned.variant,
-    planned.message_class
+    planned.message_class,
+    planned.holdout_kind
 from {{ source('raw', 'planned_contacts') }} as planned
 left join forgotten on planned.user_id = forgotten.user_id
 where forgotten.user_id is null or planned.plan_date > forgotten.requested_date

@@ -12,6 +12,7 @@ from datetime import date
 from . import addresses as _addresses
 from . import audiences as _audiences
 from . import buying as _buying
+from . import campaigns as _campaigns
 from . import candidates as _candidates
 from . import contacts as _contacts
 from . import declared as _declared
@@ -38,6 +39,7 @@ from .world import (
     CampaignSetting,
     CategorySetting,
     Channel,
+    DoseArms,
     EventMeaning,
     ExchangeRate,
     PolicyRow,
@@ -57,13 +59,16 @@ __all__ = [
     "CampaignSetting",
     "CategorySetting",
     "Channel",
+    "DoseArms",
     "EventMeaning",
     "ExchangeRate",
     "PolicyRow",
     "Row",
     "UniversalHoldout",
     "World",
+    "ab_test_arms_as_of",
     "audiences_as_of",
+    "campaign_performance_as_of",
     "candidate_channels_as_of",
     "candidates_as_of",
     "channel_eligibility_as_of",
@@ -209,6 +214,16 @@ def contact_pressure_as_of(world: World, day: date) -> dict[str, _pressure.Press
 def contact_pressure_by_channel_as_of(world: World, day: date) -> dict[tuple[str, str], _pressure.PressureRow]:
     """The measures of every known user and channel with an address or a contact in 90 days."""
     return _pressure.contact_pressure_by_channel(_at(world, day))
+
+
+def campaign_performance_as_of(world: World, day: date) -> dict[_campaigns.Key, dict[str, object]]:
+    """What messages brought, by campaign, variant, channel and engagement segment."""
+    return _campaigns.campaign_performance(_at(world, day))
+
+
+def ab_test_arms_as_of(world: World, day: date) -> _campaigns.Arms:
+    """Sums over the users of each arm of each test, by campaign, comparison, arm and metric."""
+    return _campaigns.ab_test_arms(_at(world, day))
 
 
 def planned_contacts_as_of(world: World, day: date) -> dict[tuple[date, str, str, str, str], dict[str, object]]:

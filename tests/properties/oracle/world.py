@@ -76,6 +76,14 @@ class UniversalHoldout(NamedTuple):
     share: Decimal
 
 
+class DoseArms(NamedTuple):
+    """The share of everybody in each of the two arms of the dose test, from a date on."""
+
+    valid_from: date
+    salt: str
+    share: Decimal
+
+
 class CategorySetting(NamedTuple):
     """What the seed of categories says about one."""
 
@@ -187,7 +195,7 @@ class World:
     taxonomy: Mapping[str, EventMeaning] = field(default_factory=lambda: TAXONOMY)
     channels: Mapping[str, Channel] = field(default_factory=lambda: CHANNELS)
 
-    #: What plan lists carried: plan_date, user_id, campaign_id, audience, channel, variant, message_class.
+    #: What plan lists carried, with the columns of its files; a holdout_kind: whom the plan held out.
     planned_contacts: Sequence[Row] = ()
 
     contact_policy: Sequence[PolicyRow] = ()
@@ -199,6 +207,7 @@ class World:
     campaign_settings: Mapping[str, CampaignSetting] = field(default_factory=dict)
     category_settings: Mapping[str, CategorySetting] = field(default_factory=dict)
     universal_holdouts: Sequence[UniversalHoldout] = ()
+    dose_arms: Sequence[DoseArms] = ()
     age_bands: Sequence[tuple[str, int, int | None]] = AGE_BANDS
     #: What people may declare, by family, in the order of the seed.
     declared_order: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -281,6 +290,10 @@ class World:
     retention_second_days: Sequence[int] = (30, 32)
     retention_silent_days: int = 7
     hot_lead_order_days: int = 30
+
+    measures_days: int = 365
+    outcome_days: int = 7
+    outcome_visit_days: int = 14
 
     @property
     def zone(self) -> ZoneInfo:

@@ -190,7 +190,7 @@ def test_planned_contacts_are_written_anew_without_whom_was_erased(settings: Set
         for plan_date in (JUNE, JULY):
             rows = " union all ".join(
                 f"select date '{plan_date}' as plan_date, '{user}' as user_id, 'c' as campaign_id, 'a' as audience, "
-                "'email' as channel, null as variant, 'marketing' as message_class"
+                "'email' as channel, null as variant, 'marketing' as message_class, null as holdout_kind"
                 for user in (GONE, STAYS)
             )
             planned.add_planned(con, folder, plan_date, rows)
@@ -211,7 +211,7 @@ def test_a_date_of_which_nothing_is_left_has_no_file(settings: Settings) -> None
         planned.add_planned(
             con, settings.planned_contacts, JUNE,
             f"select date '{JUNE}' as plan_date, '{GONE}' as user_id, 'c' as campaign_id, 'a' as audience, "
-            "'email' as channel, null as variant, 'marketing' as message_class",
+            "'email' as channel, null as variant, 'marketing' as message_class, null as holdout_kind",
         )  # fmt: skip
         assert planned.forget(con, settings.planned_contacts) == 1
         assert planned.names(settings.planned_contacts) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +21,7 @@ from orchestration.warehouse.build import begin, begin_upstream, build_of, is_bu
 from orchestration.warehouse.files import open_duckdb
 from orchestration.warehouse.planned import add_planned, load_planned, names, refuse_unloaded
 from orchestration.warehouse.prepare import create_control_schema
-from orchestration.warehouse.running_tests import UniversalHoldout, current_tests, record_tests
+from orchestration.warehouse.running_tests import ShareFrom, current_tests, record_tests
 
 JULY_1, JULY_2, JULY_3 = date(2024, 7, 1), date(2024, 7, 2), date(2024, 7, 3)
 #: User, campaign, audience, channel, variant.
@@ -45,10 +46,10 @@ def store(tmp_path: Path) -> Path:
 def add(con: duckdb.DuckDBPyConnection, store: Path, plan_date: date, *contacts: Contact) -> int:
     con.execute(
         "create or replace table contacts(plan_date date, user_id varchar, campaign_id varchar, audience varchar, "
-        "channel varchar, variant varchar, message_class varchar)"
+        "channel varchar, variant varchar, message_class varchar, holdout_kind varchar)"
     )
     for contact in contacts:
-        con.execute("insert into contacts values (?, ?, ?, ?, ?, ?, 'marketing')", [plan_date, *contact])
+        con.execute("insert into contacts values (?, ?, ?, ?, ?, ?, 'marketing', null)", [plan_date, *contact])
     return add_planned(con, store, plan_date, "from contacts")
 
 
@@ -68,7 +69,20 @@ def test_a_file_holds_the_rows_in_a_total_order(con: duckdb.DuckDBPyConnection, 
     (name,) = names(store)
     found = con.execute(f"from read_parquet('{store / name}')")
     assert tuple(column[0] for column in found.description or []) == planned.COLUMNS
-    assert found.fetchall() == [(JULY_1, *contact, "marketing") for contact in (ANN, BEN, CARL)]
+    assert found.fetchall() == [(JULY_1, *contact, "marketing", None) for contact in (ANN, BEN, CARL)]
+
+
+def test_a_file_of_an_older_version_holds_nobody_out(con: duckdb.DuckDBPyConnection, store: Path) -> None:
+    add(con, store, JULY_1, ANN)
+    day = store / JULY_1.isoformat()
+    (old,) = day.iterdir()
+    con.execute(f"copy (select * exclude (holdout_kind) from '{old}') to '{day / 'new'}' (format parquet)")
+    old.unlink()
+    (day / "new").rename(day / f"{hashlib.sha256((day / 'new').read_bytes()).hexdigest()[:16]}.parquet")
+    assert add(con, store, JULY_1, ANN, BEN) == 1
+    load_planned(con, store)
+    found = con.execute("select user_id, holdout_kind from raw.planned_contacts order by all").fetchall()
+    assert found == [("ann", None), ("ben", None)]
 
 
 def test_the_same_rows_are_the_same_bytes_under_the_same_name(
@@ -338,7 +352,7 @@ def test_a_build_does_not_begin_on_planned_contacts_that_cannot_be_read(settings
 
 
 def test_a_nightly_build_does_not_begin_on_a_test_that_was_changed(settings: Settings) -> None:
-    other = replace(current_tests(), universal=(UniversalHoldout(date(2024, 1, 1), "another", Decimal("0.5")),))
+    other = replace(current_tests(), universal=(ShareFrom(date(2024, 1, 1), "another", Decimal("0.5")),))
     record_tests(settings.planned_contacts, JULY_1, other, [])
     with pytest.raises(BarometerError, match="universal holdout of 2024-07-01"):
         begin(settings, build_of(settings), datetime(2024, 7, 2))

@@ -9,7 +9,7 @@ planned as (
     select planned.*
     from {{ ref('stg_planned_contacts') }} as planned
     inner join {{ ref('int_known_users') }} as users on planned.user_id = users.user_id
-    where planned.plan_date <= {{ plan_date() }}
+    where planned.plan_date <= {{ plan_date() }} and planned.holdout_kind is null
 
 ),
 
