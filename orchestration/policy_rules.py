@@ -196,6 +196,9 @@ VARS: Mapping[str, Rule] = {
     "measures_days": _DAYS,
     "outcome_days": _DAYS,
     "outcome_visit_days": _DAYS,
+    "fatigue_days": _DAYS,
+    "fatigue_max_contacts": _COUNT,
+    "dose_min_f": _POSITIVE,
 }
 
 #: The first var must be below the second, or not above it: what lies between would reach nobody.
