@@ -105,7 +105,7 @@ def read(world: compiled_sql.World) -> tuple[dict[str, User], dict[str, bool]]:
 
 
 def counted(users: dict[str, User], needs_consent: dict[str, bool], what: str) -> Cells:
-    """Look at every user on every day: by event, channel, engagement and (curve) contacts or (test) arm and contacts."""
+    """Look at every user on every day: by event, channel, engagement and contacts, for the test with the arm before."""
     cells: Cells = defaultdict(dict)
 
     def add(key: tuple[Any, ...], name: str, days: int, events: int) -> None:
@@ -178,9 +178,7 @@ def test_the_curve_is_a_count_of_every_user_on_every_day(world: compiled_sql.Wor
 
 def test_arms_are_counted_as_they_were_drawn(world: compiled_sql.World) -> None:
     wanted = counted(*read(world), "dose")
-    found = {
-        (row["event"], row["channel"], row["engagement"], row["arm"]): row for row in world.rows("dose_response")
-    }
+    found = {(row["event"], row["channel"], row["engagement"], row["arm"]): row for row in world.rows("dose_response")}
     assert found.keys() == {key[:4] for key in wanted}
     naive_compared = 0
     for key, row in found.items():
@@ -214,3 +212,88 @@ def test_arms_are_counted_as_they_were_drawn(world: compiled_sql.World) -> None:
                 said += sum(day for day, _ in users) * curve[nearest][1] / curve[nearest][0]
             assert row["naive_difference"] == pytest.approx(said / days - control["hazard"], abs=2e-9)
     assert naive_compared > 5
+
+
+# --- Many worlds of which the truth is known: eager people are sent more, and mind each contact as little as others.
+
+WORLDS = 400
+USERS = 600
+TEST_DAYS = 60
+#: How many contacts a week tired, usual and eager people would get, how many of them there are, and what they leave by
+#: without any.
+WANTED, WEIGHTS, BASE = np.array([2, 3, 5]), np.array([0.4, 0.3, 0.3]), np.array([0.006, 0.003, 0.0005])
+ARMS = ("low", "control", "high")
+_AT = {"low": 2, "control": 3, "high": 4}
+
+
+def expected(effect: float, arm: str) -> tuple[float, float, float]:
+    """Events, days and contacts that a user of an arm is expected to have."""
+    contacts = np.minimum(WANTED, _AT[arm])
+    hazard = BASE + effect * contacts
+    events = 1 - (1 - hazard) ** TEST_DAYS
+    days = events / hazard
+    return float(WEIGHTS @ events), float(WEIGHTS @ days), float(WEIGHTS @ (days * contacts))
+
+
+def drawn_days(effect: float) -> dict[str, np.ndarray]:
+    """The days of a dose test in each of many worlds."""
+    luck, size = np.random.default_rng(5), WORLDS * USERS
+    kind, arm = luck.choice(3, size, p=WEIGHTS), luck.integers(0, 3, size)
+    contacts = np.minimum(WANTED[kind], np.array([2, 3, 4])[arm])
+    leaves_on = luck.geometric(BASE[kind] + effect * contacts)
+    return {
+        "number": np.arange(size),
+        "contacts_7d": contacts,
+        "arm": arm,
+        "days": np.minimum(leaves_on, TEST_DAYS),
+        "leaves": (leaves_on <= TEST_DAYS).astype(int),
+    }
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.0015])
+def test_intervals_of_the_arms_cover_the_truth_and_the_naive_curve_is_far_off(
+    effect: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A channel is a world here, so that one query computes all."""
+    compiled = compiled_sql.compile_project(tmp_path_factory.mktemp("compiled"))
+    world = compiled_sql.World(compiled.only(["dose_response", "int_dose_curve"]))
+    drawn = drawn_days(effect)
+    world.con.execute(
+        f"create table {compiled.relations['int_dose_days']} as select number::varchar as user_id, "
+        f"(number // {USERS})::varchar as channel, contacts_7d::integer as contacts_7d, "
+        "['low', 'control', 'high'][arm + 1] as arm, 'engaged' as engagement, days as leave_days, leaves, "
+        "0::bigint as click_days, 0::bigint as clicks from drawn"
+    )
+    assert drawn["days"].all()
+    world.build(AS_OF, only=["int_dose_users", "int_dose_curve", "dose_response"])
+    arms = [row for row in world.rows("dose_response") if row["engagement"] == "all"]
+    curve = [row for row in world.rows("int_dose_curve") if row["engagement"] == "all"]
+    world.close()
+
+    of_arm = {arm: expected(effect, arm) for arm in ARMS}
+    hazards = {arm: events / days for arm, (events, days, _) in of_arm.items()}
+    events, days, contacts = np.sum(list(of_arm.values()), axis=0)
+    dose = of_arm["high"][2] / of_arm["high"][1] - of_arm["low"][2] / of_arm["low"][1]
+    slope = (hazards["high"] - hazards["low"]) / dose
+    covers = {
+        arm: [
+            r["difference_low"] <= hazards[arm] - hazards["control"] <= r["difference_high"]
+            for r in arms
+            if r["arm"] == arm
+        ]
+        for arm in ("low", "high")
+    }
+    assert {arm: len(worlds) for arm, worlds in covers.items()} == {"low": WORLDS, "high": WORLDS}
+    # 95 % of so many, give or take three standard deviations
+    most_off = 3 * np.sqrt(0.05 * 0.95 / WORLDS)
+    for worlds in covers.values():
+        assert np.mean(worlds) == pytest.approx(0.95, abs=most_off)
+    for number in (2, 3):
+        at = [row for row in curve if row["contacts_7d"] == number]
+        truth = events / days + slope * (number - contacts / days)
+        assert len(at) == WORLDS
+        assert np.mean([r["hazard_low"] <= truth <= r["hazard_high"] for r in at]) == pytest.approx(0.95, abs=most_off)
+    # fewer contacts keep people, or do nothing; by themselves people with fewer leave more
+    assert hazards["low"] - hazards["control"] <= 0
+    naive = [row["naive_difference"] for row in arms if row["arm"] == "low"]
+    assert np.mean([said > 0 for said in naive]) > 0.9
