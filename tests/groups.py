@@ -16,7 +16,15 @@ PYTEST = [sys.executable, "-m", "pytest", "-q"]
 #: Stories of whole runs, which take minutes: begun first, so that no process waits for the last of them.
 _LONGEST = ("kinds_of_run", "plan_in_the_loop", "one_asset_alone", "adding")
 #: Whole runs of what is tested in the compiled-SQL runner too: `make soak` runs these.
-_LONG = ("ab_tests_find_the_truth", "backfill_in_the_ui", "explain", "one_more_day", "sixty_days", "worlds_through_dbt")
+_LONG = (
+    "ab_tests_find_the_truth",
+    "backfill_in_the_ui",
+    "dose_in_the_loop",
+    "explain",
+    "one_more_day",
+    "sixty_days",
+    "worlds_through_dbt",
+)
 _SOAK = {f"tests/integration/test_{name}.py" for name in _LONG}
 _STORIES = [f"tests/integration/test_{name}.py" for name in _LONGEST]
 _OTHERS = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "integration").glob("test_*.py")}
