@@ -8,13 +8,16 @@ from typing import Any
 
 import duckdb
 
+from orchestration.measures.cap_simulation import cap_simulation
 from orchestration.measures.tables import MEASURES
 
 #: Given the file of a build and the policy (the project's vars), the rows of a table: its columns in their order.
 Measure = Callable[[duckdb.DuckDBPyConnection, Mapping[str, Any]], Iterable[tuple[Any, ...]]]
 
 #: Table -> what computes its rows. Each reads ``intermediate`` and ``marts`` of the same file, and no clock.
-MEASURE_OF: dict[str, Measure] = {}
+MEASURE_OF: dict[str, Measure] = {
+    "cap_simulation": cap_simulation,
+}
 
 
 def measure(con: duckdb.DuckDBPyConnection, policy: Mapping[str, Any]) -> None:

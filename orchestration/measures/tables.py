@@ -8,7 +8,13 @@ import duckdb
 MEASURES = "measures"
 
 #: Table -> its columns. No row names a user.
-TABLES: dict[str, str] = {}
+TABLES: dict[str, str] = {
+    "cap_simulation": """
+        as_of date, policy varchar, windows varchar, segment varchar, channel varchar, contacts bigint, removed bigint,
+        removed_share double, users bigint, users_over_before bigint, users_over_after bigint, clicks_touched bigint,
+        revenue_touched decimal(18, 2), cost_saved decimal(18, 4)
+    """,
+}
 
 
 def create_measures_schema(con: duckdb.DuckDBPyConnection, is_empty: bool = False) -> None:

@@ -38,7 +38,9 @@ AS_OF_MODELS = {
     "int_channel_response",
     "int_channel_vetoes",
     "int_contact_days",
+    "int_contact_segments",
     "int_engagement_spans",
+    "int_fatigued_before_contacts",
     "int_folded_segments",
     "int_known_users",
     "int_message_orders",
@@ -137,6 +139,7 @@ ASSETS = {
         "audience_catalog",
         "bad_values",
         "build_info",
+        "cap_simulation",
         "channel_eligibility",
         "contact_plan",
         "contact_pressure",
@@ -179,7 +182,7 @@ OF_A_DATE = {
 EXTERNAL = {f"control/{name}" for name in ASSETS["control"]}
 JOBS = {"nightly", "intraday", "backfill", "sync"}
 #: Jobs that build nothing, need no lock and have no partitions.
-READERS = {"explain"}
+READERS = {"explain", "simulate"}
 #: Steps that write a DuckDB file.
 WRITERS = {"load_landing_files", "dbt_models", "published__barometer_duckdb", "extracts__segments"}
 OUR_CHECKS = {"nothing_hides_a_wish_to_be_left_alone"}
