@@ -19,6 +19,7 @@ from orchestration.publish.checks import what_is_unusual
 from orchestration.report.assets import run_report_of
 from orchestration.resources import Warehouse
 from orchestration.settings import dbt_vars
+from orchestration.simulate.job import simulate_job
 from orchestration.warehouse.assets import CONTROL_TABLES, dbt_models_of
 from orchestration.warehouse.project import MANIFEST
 
@@ -41,6 +42,7 @@ def defs() -> dg.Definitions:
         jobs=[
             *jobs_of(dg.AssetSelection.assets(*of_a_date, *report.keys), dg.AssetSelection.assets(*syncs)),
             explain_job,
+            simulate_job,
         ],
         schedules=[nightly_schedule_of(policy["business_time_zone"])],
         sensors=[landing_sensor(), alert_sensor()],
