@@ -21,6 +21,11 @@ TABLES: dict[str, str] = {
         difference DOUBLE, interval_low DOUBLE, interval_high DOUBLE, p_value DOUBLE, p_value_holm DOUBLE,
         is_significant BOOLEAN, minimum_detectable_effect DOUBLE, balance_p_value DOUBLE, starts_on DATE,
         ends_on DATE""",
+    "cap_simulation": """
+        as_of date, policy varchar, windows varchar, segment varchar, channel varchar, contacts bigint, removed bigint,
+        removed_share double, users bigint, users_over_before bigint, users_over_after bigint, clicks_touched bigint,
+        revenue_touched decimal(18, 2), cost_saved decimal(18, 4)
+    """,
 }
 
 

@@ -46,6 +46,7 @@ AS_OF_MODELS = {
     "int_channel_response",
     "int_channel_vetoes",
     "int_contact_days",
+    "int_contact_segments",
     "int_dose_arms",
     "int_dose_curve",
     "int_dose_days",
@@ -54,6 +55,7 @@ AS_OF_MODELS = {
     "int_engagement_spans",
     "int_family_quality",
     "int_fatigue_days",
+    "int_fatigued_before_contacts",
     "int_folded_segments",
     "int_known_users",
     "int_measured_orders",
@@ -171,6 +173,7 @@ ASSETS = {
         "build_info",
         "calendar",
         "campaign_performance",
+        "cap_simulation",
         "channel_eligibility",
         "contact_caps",
         "contact_plan",
@@ -220,7 +223,7 @@ OF_A_DATE = {
 EXTERNAL = {f"control/{name}" for name in ASSETS["control"]}
 JOBS = {"nightly", "intraday", "backfill", "sync"}
 #: Jobs that build nothing, need no lock and have no partitions.
-READERS = {"explain"}
+READERS = {"explain", "simulate"}
 #: Steps that write a DuckDB file.
 WRITERS = {"load_landing_files", "dbt_models", "published__barometer_duckdb", "extracts__segments"}
 OUR_CHECKS = {"nothing_hides_a_wish_to_be_left_alone"}
@@ -430,6 +433,7 @@ def test_every_mart_is_public_described_and_under_contract(models: dict[str, Any
 def test_exposures_say_who_reads_what(manifest: Mapping[str, Any]) -> None:
     exposures = {node["name"]: node for node in manifest["exposures"].values()}
     assert set(exposures) == {"published_file", "segment_extracts", "plan_lists", "run_summary", "explain", "report"}
+    assert set(exposures) == {"published_file", "segment_extracts", "plan_lists", "run_summary", "explain", "simulate"}
     read = {name: {key.split(".")[-1] for key in node["depends_on"]["nodes"]} for name, node in exposures.items()}
     assert read["published_file"] == ASSETS["marts"]
     assert all(node["owner"]["name"] and node["description"] for node in exposures.values())
