@@ -1,4 +1,4 @@
--- One row, of the latest dose test that has begun by the date, or none: its salt and share, and its first and last day by the date.
+-- One row: the latest dose test that has begun by the date (none: no row), its salt and share, and its first and last day by the date.
 {{ config(database='build', materialized='view') }}
 
 with
