@@ -14,7 +14,10 @@ contacts as (
 
     select user_id, channel, contact_date, sent_at
     from {{ ref('fct_contacts') }}
-    where is_contact and contact_date > {{ add_days(as_of(), -(var('measures_days') + var('fatigue_days'))) }}
+    where
+        is_contact
+        and contact_date > {{ add_days(as_of(), -(var('measures_days') + var('fatigue_days'))) }}
+        and contact_date <= {{ last_date }}
 
 ),
 
