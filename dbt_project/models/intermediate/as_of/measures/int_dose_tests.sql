@@ -1,4 +1,4 @@
--- One row, of the latest dose test that has begun by the date, or none: its salt and share, and its first and last day by the date.
+-- One row: the latest dose test that has begun by the date, its salt and share, and its first and last day by then; no row where there is none.
 {{ config(database='build', materialized='view') }}
 
 with
