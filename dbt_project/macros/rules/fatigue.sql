@@ -14,7 +14,10 @@ contacts as (
 
     select user_id, channel, contact_date, sent_at
     from {{ ref('fct_contacts') }}
-    where is_contact and contact_date > {{ add_days(as_of(), -(var('measures_days') + var('fatigue_days'))) }}
+    where
+        is_contact
+        and contact_date > {{ add_days(as_of(), -(var('measures_days') + var('fatigue_days'))) }}
+        and contact_date <= {{ last_date }}
 
 ),
 
@@ -118,6 +121,19 @@ first_events as (
 ),
 
 -- contacts of the week that were sent before the event
+before_events as (
+
+    select first_events.user_id, first_events.channel, first_events.event, cast(count(*) as integer) as contacts
+    from first_events
+    inner join contacts on first_events.user_id = contacts.user_id
+    where
+        first_events.channel in (contacts.channel, 'all')
+        and contacts.sent_at <= first_events.occurred_at
+        and {{ days_between('contacts.contact_date', 'first_events.event_date') }} < {{ var('fatigue_days') }}
+    group by first_events.user_id, first_events.channel, first_events.event
+
+),
+
 event_days as (
 
     select
@@ -125,15 +141,13 @@ event_days as (
         first_events.channel,
         first_events.event,
         first_events.event_date,
-        cast(count(contacts.sent_at) as integer) as contacts
+        coalesce(before_events.contacts, 0) as contacts
     from first_events
-    left join contacts
+    left join before_events
         on
-            first_events.user_id = contacts.user_id
-            and first_events.channel in (contacts.channel, 'all')
-            and contacts.sent_at <= first_events.occurred_at
-            and {{ days_between('contacts.contact_date', 'first_events.event_date') }} < {{ var('fatigue_days') }}
-    group by first_events.user_id, first_events.channel, first_events.event, first_events.event_date
+            first_events.user_id = before_events.user_id
+            and first_events.channel = before_events.channel
+            and first_events.event = before_events.event
 
 ),
 

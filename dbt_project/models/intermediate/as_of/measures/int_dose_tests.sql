@@ -1,4 +1,4 @@
--- One row: the latest dose test that has begun by the date (none: no row), its salt and share, and its first and last day by the date.
+-- One row: the latest dose test that has begun by the date, its salt and share, and its first and last day by then; without one no row.
 {{ config(database='build', materialized='view') }}
 
 with
