@@ -17,6 +17,7 @@ from orchestration.landing.assets import load_landing_files
 from orchestration.publish.assets import published_file_of
 from orchestration.publish.checks import what_is_unusual
 from orchestration.report.assets import run_report_of
+from orchestration.report.page.assets import page_of
 from orchestration.resources import Warehouse
 from orchestration.settings import dbt_vars
 from orchestration.warehouse.assets import CONTROL_TABLES, dbt_models_of
@@ -36,7 +37,7 @@ def defs() -> dg.Definitions:
     report = run_report_of(dates)
     of_a_date = [spec.key for spec in dbt_models.specs if spec.partitions_def is not None]
     return dg.Definitions(
-        assets=[load_landing_files, *CONTROL_TABLES, dbt_models, published, extracts, *syncs, report],
+        assets=[load_landing_files, *CONTROL_TABLES, dbt_models, published, extracts, *syncs, page_of(dates), report],
         asset_checks=[nothing_hides_a_wish_to_be_left_alone, what_is_unusual],
         jobs=[
             *jobs_of(dg.AssetSelection.assets(*of_a_date, *report.keys), dg.AssetSelection.assets(*syncs)),

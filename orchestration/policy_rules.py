@@ -97,6 +97,7 @@ VARS: Mapping[str, Rule] = {
     "intraday_retention_days": _DAYS,
     "reject_retention_days": _DAYS,
     "pipeline_runs_retention_days": _DAYS,
+    "report_languages": _list_of("a list of some of en, fr, without doubles", _one_of("en", "fr"), least=1),
     "rows_check_delay_days": Rule(
         f"a whole number of days, 0 or more, for some of {', '.join(_CHECKED_DATASETS)}",
         lambda v: (
@@ -200,6 +201,9 @@ VARS: Mapping[str, Rule] = {
     "backtest_months": _number("a whole number of months, 0 to 24", 0, 24, whole=True),
     "backtest_truth_days": _DAYS,
     "assumed_delay_days": _number("a whole number of days, 0 or more", 0, 36500, whole=True),
+    "measures_days": _DAYS,
+    "outcome_days": _DAYS,
+    "outcome_visit_days": _DAYS,
 }
 
 #: The first var must be below the second, or not above it: what lies between would reach nobody.
@@ -379,6 +383,9 @@ SEEDS: Mapping[str, SeedRule] = {
     ),
     "category_settings": SeedRule([("category",)], optional=frozenset({"news_campaign_id"})),
     "universal_holdout": SeedRule([("valid_from",), ("salt",)], {"share": _SHARE}),
+    "dose_arms": SeedRule(
+        [("valid_from",), ("salt",)], {"share": _number("a share from 0 to 0.5: there are two arms of it", 0, 0.5)}
+    ),
 }  # fmt: skip
 
 MESSAGE_CLASSES = ("marketing", "transactional", "service")

@@ -104,8 +104,13 @@ class Settings:
 
     @property
     def reports(self) -> Path:
-        """Folder of the reports of runs."""
+        """Folder of the report for people."""
         return self.data / "report"
+
+    @property
+    def report_page(self) -> Path:
+        """The report in its first language; the pages of the others are beside it."""
+        return self.reports / "barometer.html"
 
     @property
     def dagster_home(self) -> Path:

@@ -25,6 +25,7 @@ _STAGES = {
     "extracts__segments": "extracts",
     "activation__removals": "removals",
     "activation__records": "sync records",
+    "report__page": "page",
     "report__run": "report",
 }
 _SPREAD = """
@@ -126,6 +127,7 @@ def summary(settings: Settings, seconds: Mapping[str, float]) -> str:
             f"Warehouse  {settings.published_file}",
             f"Extracts   {settings.extracts / str(as_of)}"
             + ("" if (settings.extracts / str(as_of)).is_dir() else " (none written)"),
+            f"Report     {settings.report_page}" + ("" if settings.report_page.is_file() else " (none written)"),
             f"Logs       {settings.logs}",
             *([f"Seconds    {', '.join(stages)}"] if stages else []),
         ]

@@ -117,6 +117,7 @@ def policy_of(world: compiled_sql.World) -> dict[str, Any]:
             oracle.UniversalHoldout(row["valid_from"], row["salt"], row["share"])
             for row in world.rows("universal_holdout")
         ],
+        "dose_arms": [oracle.DoseArms(row["valid_from"], row["salt"], row["share"]) for row in world.rows("dose_arms")],
         "audiences": {
             described.name: oracle.Audience(
                 **{name: said for name, said in asdict(described).items() if name in oracle.Audience.__annotations__}

@@ -115,7 +115,8 @@ class Facts:
     which makes no plan, still the plan of the night. Caps speak of ``next_date``.
     ``measures`` is the row of user_360, ``rfm`` that of rfm (empty: never ordered), ``pressure_by_channel`` has the
     channels with an address or a contact in 90 days. On ``silent_channels`` contacts brought no reaction lately.
-    ``addresses`` (by channel) is None where nobody asked for them.
+    ``dose_arm`` is the user's arm of the dose test, None while none runs. ``addresses`` (by channel) is None where
+    nobody asked for them.
     """
 
     user_id: str
@@ -136,6 +137,7 @@ class Facts:
     suppressions: Sequence[Suppression]
     audiences: Sequence[Audience]
     silent_channels: frozenset[str] = frozenset()
+    dose_arm: str | None = None
     addresses: Mapping[str, str] | None = None
 
     @property

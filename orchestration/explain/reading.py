@@ -241,6 +241,7 @@ def _facts_of(
         suppressions=_rows_of(con, Suppression, "contact_suppressions", user_id, "campaign_id, audience"),
         audiences=_rows_of(con, Audience, "audience_catalog", None, "audience"),
         silent_channels=frozenset(channel for (channel,) in silent),
+        dose_arm=pressure["dose_arm"],
     )
 
 

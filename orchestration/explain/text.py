@@ -188,8 +188,16 @@ def _contacts(facts: Facts, policy: Policy) -> list[str]:
 # caps
 
 
+#: What an arm of the dose test makes of the caps.
+_ARMS = {
+    "low": ", each one lower (low arm of the dose test)",
+    "high": ", each one higher (high arm of the dose test)",
+}
+
+
 def _whose_caps(facts: Facts) -> str:
-    return f", as for {plain(facts.policy_segment)} users" if facts.policy_segment else ""
+    arm = "" if facts.policy_segment == "fatigued" else _ARMS.get(facts.dose_arm or "", "")
+    return (f", as for {plain(facts.policy_segment)} users" if facts.policy_segment else "") + arm
 
 
 def _caps(facts: Facts, policy: Policy) -> list[str]:

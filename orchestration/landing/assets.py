@@ -7,11 +7,13 @@ from typing import Any
 import dagster as dg
 
 from orchestration import clock
+from orchestration.landing.by_day import DAILY, DAYS, rows_by_day
 from orchestration.landing.contract import DATASETS
 from orchestration.landing.load import load_landing
 from orchestration.landing.schema import create_raw_schema
 from orchestration.ownership import OWNERS
 from orchestration.policy import check_policy
+from orchestration.report.charts import day_chart
 from orchestration.report.recording import recorded
 from orchestration.resources import WRITER_POOL, Warehouse, log
 from orchestration.settings import load_settings
@@ -21,6 +23,8 @@ from orchestration.warehouse.files import open_duckdb
 from orchestration.warehouse.forget import forget_files
 
 LOAD = "load_landing_files"
+#: So that the charts of several stand one below the other in the report of the run.
+_WIDEST = max(map(len, DAILY))
 
 #: What the loader keeps beside the datasets.
 LEDGERS = {
@@ -89,6 +93,7 @@ def load_landing_files(context: dg.AssetExecutionContext, warehouse: Warehouse) 
             "select dataset, reason, count(*) from raw.rejected_rows where load_id > ? group by all order by all",
             [before],
         ).fetchall()
+        by_day = {name: rows_by_day(con, name, settings.as_of, settings.policy["business_time_zone"]) for name in DAILY}
         forget_files(con, settings, context.instance)
     warehouse.has_loaded()
     seconds = time.perf_counter() - started
@@ -112,6 +117,9 @@ def load_landing_files(context: dg.AssetExecutionContext, warehouse: Warehouse) 
                 "rows_duplicate": loaded.rows_duplicate,
                 "rows_erased": loaded.rows_erased,
             }
+        if name in by_day:
+            days = f"the {DAYS} days to {settings.as_of}"
+            metadata["rows_by_day"] = dg.MetadataValue.md(day_chart([(f"{name:<{_WIDEST}}", by_day[name])], days))
         yield dg.MaterializeResult(asset_key=["raw", name], metadata=metadata)
     for name in LEDGERS:
         metadata = {"dagster/row_count": rows[name]}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import duckdb
+
+from orchestration.report.charts import bar_chart
 
 _USERS_BY_SEGMENT = """
     select catalog.segment, count(users.user_id)
@@ -24,6 +25,8 @@ _USERS_BY_CONTACTS = """
     group by all
     order by min(contacts_7d)
 """
+#: Families whose segments are drawn.
+_FAMILIES = ("engagement", "rfm", "pressure_status")
 #: Columns of the plan by audience.
 PLAN_COLUMNS = ("audience", "candidates", "planned", "held_out", "suppressed")
 #: Numbers that Dagster draws over time.
@@ -47,15 +50,12 @@ _NOT_PLANNED = """
     group by reason
     order by candidates desc, reason
 """
-_EIGHTHS = " ▏▎▍▌▋▊▉"
-#: Characters of the longest bar. A text of 1,000 characters and more would hide behind a link.
-_WIDTH = 24
 
 
 def overview(published_file: Path) -> dict[str, Any]:
     """Return plots, by title, and numbers of a published file as metadata."""
     with duckdb.connect(str(published_file), read_only=True) as con:
-        counts = {f"users_by_{family}": users_by_segment(con, family) for family in ("engagement", "rfm")}
+        counts = {f"users_by_{family}": users_by_segment(con, family) for family in _FAMILIES}
         counts["users_by_contacts_in_7_days"] = con.execute(_USERS_BY_CONTACTS).fetchall()
         cursor = con.execute(_NUMBERS)
         numbers = dict(zip([column[0] for column in cursor.description], cursor.fetchone() or (), strict=True))
@@ -87,17 +87,3 @@ def reasons_not_to_contact(con: duckdb.DuckDBPyConnection) -> list[tuple[str, in
 
 def _has_plan(con: duckdb.DuckDBPyConnection) -> bool:
     return con.execute(_HAS_PLAN).fetchall() != [(0,)]
-
-
-def bar_chart(rows: Sequence[tuple[str, int]]) -> str:
-    """Return a horizontal bar chart of (label, number) as Markdown: a block of text, a line a row."""
-    longest = max((number for _, number in rows), default=0) or 1
-    width = max((len(label) for label, _ in rows), default=0)
-    lines = [f"{label:<{width}} {_bar(number / longest)} {number:,}" for label, number in rows]
-    return "\n".join(["```", *lines, "```"])
-
-
-def _bar(share: float) -> str:
-    """Return a bar of ``share`` of the full width, to an eighth of a character; at least a trace of what is there."""
-    eighths = max(round(share * _WIDTH * 8), 1 if share > 0 else 0)
-    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()

@@ -223,8 +223,8 @@ def _contents(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], _Content]
     columns: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for schema, table, column, type_ in con.execute(
         "select schema_name, table_name, column_name, data_type from duckdb_columns() "
-        "where schema_name in (?, ?) and database_name = current_database() order by 1, 2, column_index",
-        list(_PUBLISHED_SCHEMAS),
+        "where list_contains(?, schema_name) and database_name = current_database() order by 1, 2, column_index",
+        [list(_PUBLISHED_SCHEMAS)],
     ).fetchall():
         columns.setdefault((schema, table), []).append((column, type_))
     uncounted = {(MARTS, name) for name, sql in _views(con).items() if re.search(r"\bhistory\.", sql)}

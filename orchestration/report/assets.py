@@ -41,6 +41,7 @@ def run_report_of(dates: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         files = {
             **({"backfilled_file": built.file} if built.is_backfill else {"published_file": settings.published_file}),
             "extracts_folder": settings.extracts / str(settings.as_of),
+            **({} if built.is_backfill else {"report_page": settings.report_page}),
             "dbt_log": settings.dbt_log(context.run.run_id),
         }
         return dg.MaterializeResult(

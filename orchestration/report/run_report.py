@@ -9,6 +9,8 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.report.charts import joined
+
 _MOST = 10
 #: Columns of the table of what was loaded, and what the loader calls them.
 _LOADED = {
@@ -197,7 +199,11 @@ def metadata_of(title: str, report: RunReport, files: Mapping[str, str]) -> dict
     ]
     slowest = sorted(report.models.items(), key=lambda item: -item[1]["Execution Duration"])[:_MOST]
     rejected = report.assets.get("raw/rejected_rows", {}).get("new_by_reason")
-    plan = report.assets.get("published/barometer_duckdb", {}).get("plan")
+    published = report.assets.get("published/barometer_duckdb", {})
+    plan = published.get("plan")
+    charts = {name: text for name, text in published.items() if name.startswith("users_by_")}
+    by_day = [str(metadata["rows_by_day"]) for metadata in report.of("raw").values() if "rows_by_day" in metadata]
+    charts |= {"rows_by_day": joined(by_day)} if by_day else {}
     tables: dict[str, list[dict[str, Any]]] = {
         "needs_attention": [
             {"check": check.name, "asset": check.asset, "outcome": outcome_of(check), "detail": check.detail}
@@ -222,6 +228,7 @@ def metadata_of(title: str, report: RunReport, files: Mapping[str, str]) -> dict
         },
         **({"rejected": rejected} if rejected else {}),
         **({"plan": plan} if plan else {}),
+        **{name: dg.MetadataValue.md(text) for name, text in charts.items()},
         "rows_loaded": _total(report, "rows_read"),
         "rows_rejected": _total(report, "rows_rejected"),
         "models_built": len(report.models),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.errors import BarometerError
-from orchestration.policy import read_policy
+from orchestration.policy import Policy, read_policy
 from orchestration.policy_rules import variants_of
 from orchestration.settings import DBT_PROJECT
 from orchestration.warehouse.audiences import Audience
@@ -24,7 +24,7 @@ from orchestration.warehouse.files import fsync
 
 #: Beside the planned contacts of a plan date.
 FILE = "tests.json"
-_CAMPAIGNS, _UNIVERSAL = "campaigns", "universal_holdout"
+_CAMPAIGNS, _UNIVERSAL, _DOSE = "campaigns", "universal_holdout", "dose_arms"
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class CampaignTest:
 
 
 @dataclass(frozen=True)
-class UniversalHoldout:
-    """A row of the seed universal_holdout: who is held out of everything from a date on."""
+class ShareFrom:
+    """A row of the seed universal_holdout or dose_arms: a share of all users, by a salt, from a date on."""
 
     valid_from: date
     salt: str
@@ -77,7 +77,8 @@ class CurrentTests:
     audiences: Mapping[str, Audience]
     settings: Mapping[str, CampaignSettings]
     news: frozenset[str]
-    universal: tuple[UniversalHoldout, ...]
+    universal: tuple[ShareFrom, ...]
+    dose: tuple[ShareFrom, ...] = ()
 
     def campaigns(self) -> Iterator[tuple[str, str]]:
         """Yield the campaign and audience of all that the policy knows, by audience."""
@@ -100,11 +101,17 @@ class CurrentTests:
             given.test_ends_on,
         )
 
-    def universal_on(self, day: date) -> UniversalHoldout | None:
+    def universal_on(self, day: date) -> ShareFrom | None:
         """Return the universal holdout of a date: the latest row that is valid from then or before."""
-        return max(
-            (row for row in self.universal if row.valid_from <= day), key=lambda row: row.valid_from, default=None
-        )
+        return _in_force(self.universal, day)
+
+    def dose_on(self, day: date) -> ShareFrom | None:
+        """Return the arms of the dose test of a date, likewise."""
+        return _in_force(self.dose, day)
+
+
+def _in_force(rows: Iterable[ShareFrom], day: date) -> ShareFrom | None:
+    return max((row for row in rows if row.valid_from <= day), key=lambda row: row.valid_from, default=None)
 
 
 def current_tests(project: Path = DBT_PROJECT) -> CurrentTests:
@@ -123,10 +130,13 @@ def current_tests(project: Path = DBT_PROJECT) -> CurrentTests:
         {audience.name: audience for audience in (policy.audiences or {}).values()},
         settings,
         frozenset(row["news_campaign_id"] for row in policy.seeds["category_settings"] if row["news_campaign_id"]),
-        tuple(
-            UniversalHoldout(row["valid_from"], row["salt"], row["share"]) for row in policy.seeds["universal_holdout"]
-        ),
+        _shares(policy, "universal_holdout"),
+        _shares(policy, "dose_arms"),
     )
+
+
+def _shares(policy: Policy, seed: str) -> tuple[ShareFrom, ...]:
+    return tuple(ShareFrom(row["valid_from"], row["salt"], row["share"]) for row in policy.seeds[seed])
 
 
 # --- What was recorded.
@@ -136,7 +146,9 @@ def current_tests(project: Path = DBT_PROJECT) -> CurrentTests:
 class _Record:
     plan_date: date
     campaigns: Mapping[str, CampaignTest]
-    universal: UniversalHoldout | None
+    universal: ShareFrom | None
+    #: None also where it was recorded before there were such tests.
+    dose: ShareFrom | None
 
 
 def record_tests(
@@ -155,12 +167,10 @@ def record_tests(
     campaigns |= of_plan
     # whatever becomes of it, it is no longer what ran before
     campaigns |= {campaign_id: test for campaign_id, test in known.items() if test.ended_before(plan_date)}
-    universal = tests.universal_on(plan_date)
     document = {
         _CAMPAIGNS: {name: _campaign_json(test) for name, test in sorted(campaigns.items())},
-        _UNIVERSAL: None
-        if universal is None
-        else {"valid_from": universal.valid_from.isoformat(), "salt": universal.salt, "share": f"{universal.share:f}"},
+        _UNIVERSAL: _share_json(tests.universal_on(plan_date)),
+        _DOSE: _share_json(tests.dose_on(plan_date)),
     }
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") == text:
@@ -194,11 +204,22 @@ def _campaign_json(test: CampaignTest) -> dict[str, Any]:
     }
 
 
+def _share_json(row: ShareFrom | None) -> dict[str, str] | None:
+    return (
+        None if row is None else {"valid_from": row.valid_from.isoformat(), "salt": row.salt, "share": f"{row.share:f}"}
+    )
+
+
+def _share_of(given: Mapping[str, str] | None) -> ShareFrom | None:
+    if given is None:
+        return None
+    return ShareFrom(date.fromisoformat(given["valid_from"]), given["salt"], Decimal(given["share"]))
+
+
 def _read(path: Path, plan_date: date) -> _Record:
     """Return what a file records; BarometerError if it can't be read."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        universal = document[_UNIVERSAL]
         return _Record(
             plan_date,
             {
@@ -211,10 +232,8 @@ def _read(path: Path, plan_date: date) -> _Record:
                 )
                 for name, test in document[_CAMPAIGNS].items()
             },
-            universal
-            and UniversalHoldout(
-                date.fromisoformat(universal["valid_from"]), universal["salt"], Decimal(universal["share"])
-            ),
+            _share_of(document[_UNIVERSAL]),
+            _share_of(document.get(_DOSE)),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidOperation) as error:
         raise BarometerError(
@@ -247,7 +266,8 @@ def refuse_changed_tests(planned: Path, plan_date: date, tests: CurrentTests) ->
     ``planned`` is the folder of the planned contacts. A campaign is compared with the latest plan up to ``plan_date``
     that recorded it; it is free once its test_ends_on, as it is now, is before ``plan_date``, or once it is gone. What
     was no test may become one, but not on a date whose lists have gone out. The
-    universal holdout that was in force in the latest plan must be in force on that date still.
+    universal holdout that was in force in the latest plan must be in force on that date still, and so must the arms of
+    the dose test.
     """
     records = _records(planned, plan_date)
     latest: dict[str, tuple[date, CampaignTest]] = {}
@@ -270,15 +290,18 @@ def refuse_changed_tests(planned: Path, plan_date: date, tests: CurrentTests) ->
             "Put back what was, or end the test first: set test_ends_on in dbt_project/seeds/campaign_settings.csv to "
             f"a date before {plan_date}; or use another campaign_id."
         )
-    if records:
-        day, before = records[0].plan_date, records[0].universal
-        after = tests.universal_on(day)
-        if before != after:
-            changes.append(f"universal holdout of {day}: was {_row_in_words(before)}, is {_row_in_words(after)}")
-            hints.append(
-                "Put the row of dbt_project/seeds/universal_holdout.csv back, and add a new one with a valid_from that "
-                f"is still to come (after {max(day, plan_date)})."
-            )
+    for record in records[:1]:
+        day = record.plan_date
+        for what, seed, before, after in (
+            ("universal holdout", _UNIVERSAL, record.universal, tests.universal_on(day)),
+            ("arms of the dose test", _DOSE, record.dose, tests.dose_on(day)),
+        ):
+            if before != after:
+                changes.append(f"{what} of {day}: was {_row_in_words(before)}, is {_row_in_words(after)}")
+                hints.append(
+                    f"Put the rows of dbt_project/seeds/{seed}.csv back as they were, and add a new one with a "
+                    f"valid_from that is still to come (after {max(day, plan_date)})."
+                )
     if changes:
         raise BarometerError(
             "Tests that are running were changed, which would move users between their groups:\n"
@@ -293,7 +316,7 @@ def _in_words(test: CampaignTest) -> list[tuple[str, str]]:
     return [("salt", test.salt), ("holdout_share", _short(test.holdout_share)), ("variants", variants or "none")]
 
 
-def _row_in_words(row: UniversalHoldout | None) -> str:
+def _row_in_words(row: ShareFrom | None) -> str:
     return "none" if row is None else f"{_short(row.share)} from {row.valid_from} with the salt {row.salt}"
 
 

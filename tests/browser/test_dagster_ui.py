@@ -79,7 +79,11 @@ def test_the_published_file_shows_its_plots(page: Page, ui: Ui, first_run: str) 
     from playwright.sync_api import expect
 
     open_asset(page, ui, "published/barometer_duckdb")
-    for plot, label in (("users_by_engagement", "dormant"), ("users_by_rfm", "champions")):
+    for plot, label in (
+        ("users_by_engagement", "dormant"),
+        ("users_by_rfm", "champions"),
+        ("users_by_pressure_status", "over_cap"),
+    ):
         row = page.get_by_role("row").filter(has_text=plot)
         expect(row).to_contain_text(re.compile(rf"{label} +█+[^█]? \d+"))
 

@@ -43,9 +43,13 @@ AS_OF_MODELS = {
     "int_channel_response",
     "int_channel_vetoes",
     "int_contact_days",
+    "int_dose_arms",
+    "int_engagement_spans",
     "int_family_quality",
     "int_folded_segments",
     "int_known_users",
+    "int_measured_orders",
+    "int_message_orders",
     "int_negative_signals",
     "int_plan",
     "int_plan_room",
@@ -92,6 +96,7 @@ ASSETS = {
         "decay_factors",
         "declared_order",
         "do_not_contact",
+        "dose_arms",
         "event_taxonomy",
         "exchange_rates",
         "rfm_fixed_cut_points",
@@ -146,7 +151,10 @@ ASSETS = {
         "audience_catalog",
         "bad_values",
         "build_info",
+        "calendar",
+        "campaign_performance",
         "channel_eligibility",
+        "contact_caps",
         "contact_plan",
         "contact_pressure",
         "contact_pressure_by_channel",
@@ -180,7 +188,7 @@ ASSETS = {
     "extracts": {"segments"},
     "sync": {f"files/{audience}" for audience in ("segments", *(audience.name for audience in audiences()))},
     "activation": {"records", "removals"},
-    "report": {"run"},
+    "report": {"page", "run"},
 }
 _AFTER_DBT = ("published", "extracts", "sync", "activation", "report")
 #: What is of one date; everything else holds every date.
@@ -301,7 +309,8 @@ def test_jobs(definitions: dg.Definitions) -> None:
     assert assets_of(definitions, "nightly") == keys(ASSETS) - EXTERNAL
     sent = {"extracts/segments"} | {key for key in keys(ASSETS) if key.startswith(("sync/", "activation/"))}
     assert assets_of(definitions, "intraday") == keys(ASSETS) - EXTERNAL - sent
-    assert assets_of(definitions, "backfill") == keys(OF_A_DATE) - sent - {"published/barometer_duckdb"}
+    of_the_published = {"published/barometer_duckdb", "report/page"}
+    assert assets_of(definitions, "backfill") == keys(OF_A_DATE) - sent - of_the_published
     assert assets_of(definitions, "sync") == sent - {"extracts/segments"}
     for job in JOBS:
         assert definitions.resolve_job_def(job).partitions_def is not None, job
@@ -400,7 +409,7 @@ def test_every_mart_is_public_described_and_under_contract(models: dict[str, Any
 
 def test_exposures_say_who_reads_what(manifest: Mapping[str, Any]) -> None:
     exposures = {node["name"]: node for node in manifest["exposures"].values()}
-    assert set(exposures) == {"published_file", "segment_extracts", "plan_lists", "run_summary", "explain"}
+    assert set(exposures) == {"published_file", "segment_extracts", "plan_lists", "run_summary", "explain", "report"}
     read = {name: {key.split(".")[-1] for key in node["depends_on"]["nodes"]} for name, node in exposures.items()}
     assert read["published_file"] == ASSETS["marts"]
     assert all(node["owner"]["name"] and node["description"] for node in exposures.values())

@@ -164,7 +164,7 @@ def _is_as_it_was(facts: _Facts, message: Row, user: str) -> bool:
     return len(own) <= 1 and was_there and all(r.get("status") != "invalid" for r in rows)
 
 
-def _is_held_out(purpose: str, salt: str, user: str, share: Any) -> bool:
+def _is_below(purpose: str, salt: str, user: str, share: Any) -> bool:
     first = hashlib.md5(f"{purpose}|{salt}|{user}".encode(), usedforsecurity=False).hexdigest()[:8]
     return int(first, 16) < share * 2**32
 
@@ -181,9 +181,9 @@ def held_out(plan: Plan, world: World, plan_date: date) -> list[str]:
         salt = audience.salt if setting is None or setting.salt is None else setting.salt
         is_own = setting is not None and setting.holdout_share is not None
         share = setting.holdout_share if is_own and setting is not None else audience.holdout_share
-        if rows and _is_held_out("universal", rows[-1].salt, user, rows[-1].share):
+        if rows and _is_below("universal", rows[-1].salt, user, rows[-1].share):
             found.append(f"held out of everything: {user} by {campaign}")
-        if _is_held_out(f"holdout:{campaign}", salt, user, share):
+        if _is_below(f"holdout:{campaign}", salt, user, share):
             found.append(f"held out: {user} by {campaign}")
     return found
 
@@ -208,7 +208,10 @@ def over_cap(plan: Plan, segments: Mapping[str, str], facts: _Facts) -> list[str
             sharers = _sharers(facts, user, channel) - {user}
             days += [(where, day) for who, where, day in contacts if who in sharers and where == channel]
         days += [(channel, facts.plan_date) for channel in (*planned, *gone)]
-        found += [f"{user}: {text}" for text in _exceeded(days, set(planned), segments[user], world, facts.plan_date)]
+        extra = _extra_contacts(user, segments[user], world, facts.plan_date)
+        found += [
+            f"{user}: {text}" for text in _exceeded(days, set(planned), segments[user], world, facts.plan_date, extra)
+        ]
         for channel in set(planned):
             gap = world.channel_gaps.get(channel, 0)
             before = [day for where, day in days if where == channel and day < facts.plan_date]
@@ -235,8 +238,18 @@ def _works(facts: _Facts, user: str, channel: str) -> bool:
     )
 
 
+def _extra_contacts(user: str, segment: str, world: World, plan_date: date) -> int:
+    """What the arm of a dose test adds to the caps of a user: 1, 0 or -1."""
+    rows = sorted((row for row in world.dose_arms if row.valid_from <= plan_date), key=lambda row: row.valid_from)
+    if not rows or segment == "fatigued":
+        return 0
+    if _is_below("dose", rows[-1].salt, user, rows[-1].share):
+        return -1
+    return int(_is_below("dose", rows[-1].salt, user, 2 * rows[-1].share))
+
+
 def _exceeded(
-    days: Iterable[tuple[str, date]], channels: set[str], segment: str, world: World, plan_date: date
+    days: Iterable[tuple[str, date]], channels: set[str], segment: str, world: World, plan_date: date, extra: int
 ) -> Iterator[str]:
     days = list(days)
     for cap in world.contact_policy:
@@ -244,5 +257,7 @@ def _exceeded(
             continue
         since = plan_date - timedelta(days=cap.window_days - 1)
         number = sum(day >= since and cap.channel in ("all", channel) for channel, day in days)
-        if number > cap.max_contacts:
-            yield f"{number} contacts in {cap.window_days} days on {cap.channel}, at most {cap.max_contacts}"
+        # no arm makes a cap of 0 or lifts one
+        most = max(cap.max_contacts + extra, 1) if cap.max_contacts else 0
+        if number > most:
+            yield f"{number} contacts in {cap.window_days} days on {cap.channel}, at most {most}"

@@ -29,13 +29,16 @@ from tests.properties.worlds import AGES, DATES, Batch, carried, make_batches, m
 # --- what is compared
 
 _SIGNALS = ("unsubscribes", "complaints", "push_offs", "uninstalls", "hard_bounces")
+#: Days before a date on which the past is looked at.
+_PAST_DAYS = (0, 1, 9, 40)
 _MESSAGE_FLAGS = (
     "is_delivered", "is_opened", "is_clicked", "is_bounced", "is_complained", "is_unsubscribed", "is_contact",
 )  # fmt: skip
 _COMPARED = [
     *(f"fam_{family}" for family in oracle.FAMILIES),
-    "int_known_users", "int_rfm_cut_points", "int_recut_segments", "int_folded_segments", "user_360", "rfm",
-    "rfm_cut_points", "rfm_stability", "fct_contacts", "contact_pressure", "contact_pressure_by_channel",
+    "int_engagement_spans", "int_known_users", "int_rfm_cut_points", "int_recut_segments", "int_folded_segments",
+    "user_360", "rfm", "rfm_cut_points", "rfm_stability", "fct_contacts", "contact_pressure",
+    "contact_pressure_by_channel",
     "unmapped_events", "channel_eligibility", *(f"aud_{audience}" for audience in oracle.AUDIENCES),
     "int_candidates", "int_candidate_channels", "contact_plan", "contact_suppressions", "planned_contacts",
 ]  # fmt: skip
@@ -82,7 +85,8 @@ def differences(built: OneWorld, world: oracle.World, as_of: date, with_user_360
     """Compare every table that the oracle knows with what was built; return where they differ."""
     found = []
     checks = (
-        partial(_check_families, with_user_360), _check_rfm, _check_cut_points, _check_contacts, _check_eligibility,
+        partial(_check_families, with_user_360), _check_engagement_spans, _check_rfm, _check_cut_points,
+        _check_contacts, _check_eligibility,
         _check_candidates, _check_plan, _check_invariants,
     )  # fmt: skip
     for check in checks:
@@ -123,6 +127,15 @@ def _check_families(with_user_360: bool, built: OneWorld, world: oracle.World, a
     assert not text, text
     unmapped = {row["event"]: row["events"] for row in built.rows("unmapped_events")}
     assert unmapped == oracle.unmapped_events_as_of(world, as_of), "unmapped events"
+
+
+def _check_engagement_spans(built: OneWorld, world: oracle.World, as_of: date) -> None:
+    spans = built.rows("int_engagement_spans")
+    for days in _PAST_DAYS:
+        day = as_of - timedelta(days=days)
+        found = {row["user_id"]: row["segment"] for row in spans if row["valid_from"] <= day < row["valid_to"]}
+        for user, segment in oracle.family_as_of(world, day, "engagement").items():
+            assert found.get(user, "never_seen") == segment, f"engagement of {user} on {day}"
 
 
 def _check_rfm(built: OneWorld, world: oracle.World, as_of: date) -> None:
@@ -228,6 +241,7 @@ def _seeds(world: oracle.World) -> dict[str, list[dict[str, Any]]]:
         "campaign_settings": [_setting_row(name, row) for name, row in world.campaign_settings.items()],
         "category_settings": [{"category": name, **row._asdict()} for name, row in world.category_settings.items()],
         "universal_holdout": [row._asdict() for row in world.universal_holdouts],
+        "dose_arms": [row._asdict() for row in world.dose_arms],
     }
 
 
@@ -332,7 +346,7 @@ def smaller(plan: Plan, prefix: str, world: oracle.World, as_of: date) -> str:
 
 _POLICY = (
     "contact_policy", "declared_order", "exchange_rates", "channel_gaps", "blackout_dates", "do_not_contact",
-    "campaign_settings", "category_settings", "universal_holdouts",
+    "campaign_settings", "category_settings", "universal_holdouts", "dose_arms",
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from tests.properties.oracle import (
     Blackout,
     CampaignSetting,
     CategorySetting,
+    DoseArms,
     ExchangeRate,
     PolicyRow,
     Row,
@@ -660,6 +661,7 @@ class Policy:
     campaign_settings: Mapping[str, CampaignSetting]
     category_settings: Mapping[str, CategorySetting]
     universal_holdouts: tuple[UniversalHoldout, ...]
+    dose_arms: tuple[DoseArms, ...]
     campaigns: tuple[Row, ...]
 
 
@@ -713,7 +715,16 @@ def make_policy(chooser: random.Random, as_of: date, prefixes: Sequence[str] = (
             for days in (-400, -7, 0, 1, 2)
             if chooser.random() < 0.4
         ),
+        dose_arms=_dose_arms(random.Random(f"{as_of} {sorted(caps)}"), as_of),
         campaigns=tuple(_campaigns(chooser, as_of)),
+    )
+
+
+def _dose_arms(chooser: random.Random, as_of: date) -> tuple[DoseArms, ...]:
+    return tuple(
+        DoseArms(as_of + timedelta(days=days), f"salt {days}", Decimal(chooser.choice(("0", "0.3", "0.4"))))
+        for days in (-200, -7, 0, 1, 2)
+        if chooser.random() < 0.25
     )
 
 
@@ -822,6 +833,7 @@ def make_case(
         campaign_settings=policy.campaign_settings,
         category_settings=policy.category_settings,
         universal_holdouts=policy.universal_holdouts,
+        dose_arms=policy.dose_arms,
         audiences=audiences or {},
     )
     if settings:

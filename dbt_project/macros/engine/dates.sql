@@ -68,3 +68,15 @@
 {% macro duckdb__weekday(date) -%} lower(dayname({{ date }})) {%- endmacro %}
 
 {% macro spark__weekday(date) -%} lower(date_format({{ date }}, 'EEEE')) {%- endmacro %}
+
+
+{% macro dates_between(first, last) -%}
+    {#- In a select list: a row for each date from one to another, both included. -#}
+    {{ adapter.dispatch('dates_between', 'barometer')(first, last) }}
+{%- endmacro %}
+
+{% macro duckdb__dates_between(first, last) -%}
+    cast(unnest(generate_series({{ first }}, {{ last }}, interval 1 day)) as date)
+{%- endmacro %}
+
+{% macro spark__dates_between(first, last) -%} explode(sequence({{ first }}, {{ last }})) {%- endmacro %}

@@ -7,6 +7,30 @@
 {%- endmacro %}
 
 
+{% macro dose_arm(user_id, salt, share) -%}
+    {#- The arm of the dose test: two arms of one share each, by the hash u('dose', user). -#}
+    case
+        when {{ is_below("'dose'", salt, user_id, share) }} then 'low'
+        when {{ is_below("'dose'", salt, user_id, "2 * " ~ share) }} then 'high'
+        else 'control'
+    end
+{%- endmacro %}
+
+
+{% macro arm_cap(policy, users) -%}
+    {#-
+        The most that a row of the contact policy allows a user: in an arm of the dose test one less or one more than it
+        says. No arm makes a cap of 0 or lifts one, and the caps of the fatigued protect them in all arms.
+    -#}
+    case
+        when {{ users }}.policy_segment = 'fatigued' then {{ policy }}.max_contacts
+        when {{ users }}.dose_arm = 'low' and {{ policy }}.max_contacts > 1 then {{ policy }}.max_contacts - 1
+        when {{ users }}.dose_arm = 'high' and {{ policy }}.max_contacts > 0 then {{ policy }}.max_contacts + 1
+        else {{ policy }}.max_contacts
+    end
+{%- endmacro %}
+
+
 {% macro cap_in_words(contacts) -%}
     {#- The use of a cap, `7d 3/5`: window, contacts in it, the most that may be. -#}
     concat(cast(policy.window_days as string), 'd ', cast({{ contacts }} as string), '/', cast(policy.max_contacts as string))

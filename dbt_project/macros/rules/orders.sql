@@ -8,6 +8,19 @@
 {%- endmacro %}
 
 
+{% macro net_revenue(versions, rates) -%}
+    {#- What a version of an order is worth in the business currency, rounded to cents; null without a rate. -#}
+    cast(round(
+        (
+            {{ versions }}.gross_amount - {{ versions }}.discount_amount - {{ versions }}.refunded_amount
+            - {{ versions }}.tax_amount - {{ versions }}.shipping_amount
+        )
+        * case when coalesce({{ versions }}.currency, '{{ var("business_currency") }}') = '{{ var("business_currency") }}' then 1 else {{ rates }}.rate end,
+        2
+    ) as decimal(18, 2))
+{%- endmacro %}
+
+
 {% macro mean_order_value(condition) -%}
     {#- Over days of orders: net revenue by order, of orders with a value on the days that meet a condition; null without any. -#}
     round(

@@ -72,6 +72,7 @@ select
     coalesce(negative.{{ name }}, 0) as {{ name }}
     {%- endfor %},
     status.policy_segment,
+    arms.dose_arm,
     status.segment as pressure_status,
     coalesce(caps.headroom, unused.headroom) as headroom,
     coalesce(caps.cap_use, unused.cap_use) as cap_use,
@@ -83,7 +84,9 @@ select
 from users
 left join {{ ref('fam_pressure_status') }} as status on users.user_id = status.user_id
 left join caps on users.user_id = caps.user_id
-left join unused on status.policy_segment = unused.policy_segment
+left join {{ ref('int_dose_arms') }} as arms on users.user_id = arms.user_id
+left join unused
+    on status.policy_segment = unused.policy_segment and arms.dose_arm is not distinct from unused.dose_arm
 left join {{ ref('int_user_cap_use') }} as cap_use on users.user_id = cap_use.user_id
 left join measured on users.user_id = measured.user_id
 left join negative on users.user_id = negative.user_id

@@ -102,9 +102,16 @@ from pairs
 inner join users on pairs.user_id = users.user_id
 left join {{ ref('int_user_policy_segment') }} as segments on pairs.user_id = segments.user_id
 left join {{ ref('int_cap_headroom') }} as caps on pairs.user_id = caps.user_id and pairs.channel = caps.channel
-left join unused on segments.policy_segment = unused.policy_segment and pairs.channel = unused.channel
+left join unused
+    on
+        segments.policy_segment = unused.policy_segment
+        and segments.dose_arm is not distinct from unused.dose_arm
+        and pairs.channel = unused.channel
 left join totals on pairs.user_id = totals.user_id
-left join unused_totals on segments.policy_segment = unused_totals.policy_segment
+left join unused_totals
+    on
+        segments.policy_segment = unused_totals.policy_segment
+        and segments.dose_arm is not distinct from unused_totals.dose_arm
 left join {{ ref('channel_gaps') }} as gaps on pairs.channel = gaps.channel
 left join measured on pairs.user_id = measured.user_id and pairs.channel = measured.channel
 left join negative on pairs.user_id = negative.user_id and pairs.channel = negative.channel

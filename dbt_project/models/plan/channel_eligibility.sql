@@ -39,6 +39,7 @@ people as (
         users.user_id,
         profiles.country,
         segments.policy_segment,
+        segments.dose_arm,
         case
             when listed.user_id is not null then 'do_not_contact'
             when {{ whole_years('profiles.birth_date', plan_date()) }} < {{ var('min_marketing_age') }} then 'minor'
@@ -118,8 +119,15 @@ per_channel as (
         on people.user_id = shared.user_id and channels.channel = shared.channel
     left join {{ ref('int_cap_headroom') }} as used
         on people.user_id = used.user_id and channels.channel = used.channel
-    left join unused on people.policy_segment = unused.policy_segment and channels.channel = unused.channel
-    left join unused_totals on people.policy_segment = unused_totals.policy_segment
+    left join unused
+        on
+            people.policy_segment = unused.policy_segment
+            and people.dose_arm is not distinct from unused.dose_arm
+            and channels.channel = unused.channel
+    left join unused_totals
+        on
+            people.policy_segment = unused_totals.policy_segment
+            and people.dose_arm is not distinct from unused_totals.dose_arm
     left join gaps on channels.channel = gaps.channel
     left join quiet_everywhere on channels.channel = quiet_everywhere.channel
     left join quiet as quiet_there on channels.channel = quiet_there.channel and people.country = quiet_there.country

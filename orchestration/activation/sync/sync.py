@@ -71,6 +71,8 @@ class Report:
     candidates: int | None = None
     shared_key: int = 0
     seconds: float = 0.0
+    #: Of a place that is given up: whether rows are left there that another try may take out.
+    is_left: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -152,8 +154,9 @@ class TargetSync:
     def run(self, destination: Destination, retired: Sequence[Report] = ()) -> Report:
         """Send what differs; an error of the provider is in the report and stops this audience alone.
 
-        ``retired`` is what `retire_stale` came to, of all audiences: the report has it too, and while it is not
-        complete nobody is sent to a place that the audience has not had before.
+        ``retired`` is what `retire_stale` came to, of all audiences: the report has it too, and while rows are left
+        there nobody is sent to a place that the audience has not had before. Rows that the provider refuses to take out
+        for ever keep nobody else waiting.
         """
         started, at = time.perf_counter(), now()
         self._ledger.settle_interrupted(at)
@@ -163,7 +166,7 @@ class TargetSync:
             if not isinstance(destination, WholeDestination):
                 # trouble at another place must not keep anybody here
                 self._remove(courier, self._must_go())
-            left = sorted({each.audience for each in retired if not each.is_complete})
+            left = sorted({each.audience for each in retired if each.is_left})
             if left and self._own is None:
                 raise Unreachable(
                     f"{', '.join(left)} could not be taken out of a place it had before; that comes first."
@@ -588,6 +591,10 @@ def _retired(ledger: Ledger, name: str, stored: StoredTarget, situation: Situati
         _retire(ledger, name, stored, situation, report.tally)
     except Exception as error:  # of an old place: it must not stop what is sent to the present ones
         report.tally.stopped = error
+    mine = (entry for entry in ledger.entries(stored.audience) if entry.target == stored.target)
+    report.is_left = report.tally.stopped is not None or any(
+        entry.status != "rejected" or not entry.is_permanent for entry in mine
+    )
     ledger.keep_run(run_of(report, situation, now()))
     return report
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -13,6 +12,7 @@ from .as_of import AsOf
 from .audiences import audiences
 from .eligibility import channel_eligibility
 from .ledger import carried, is_logged
+from .numbers import bucket
 from .versions import deduplicated, versions_as_of
 from .world import Audience, CampaignSetting, CategorySetting
 
@@ -43,12 +43,6 @@ class Candidate:
     def rank(self) -> tuple[Decimal, str, str]:
         """The order in which the candidates of a user are taken."""
         return -(self.value or Decimal(0)), self.campaign_id, self.audience
-
-
-def bucket(purpose: str, salt: str, user: str) -> Fraction:
-    """Where in [0, 1) a user falls."""
-    digest = hashlib.md5(f"{purpose}|{salt}|{user}".encode(), usedforsecurity=False).hexdigest()
-    return Fraction(int(digest[:8], 16), 2**32)
 
 
 def is_in_universal_holdout(now: AsOf, user: str) -> bool:

@@ -10,7 +10,7 @@ from .addresses import usable_addresses
 from .as_of import AsOf
 from .contacts import is_reaction
 from .ledger import Counted, contacts_of
-from .policy import policy_segments
+from .policy import fitting_caps
 from .world import PolicyRow
 
 
@@ -54,8 +54,7 @@ def counted_for(now: AsOf, user: str, channel: str = "all") -> list[Counted]:
 
 def caps(now: AsOf, user: str, channel: str) -> list[PolicyRow]:
     """The rows that fit a user and bind a channel, or the total."""
-    segment = now.once(policy_segments)[user]
-    rows = [r for r in now.world.contact_policy if r.policy_segment in ("*", segment) and r.channel == channel]
+    rows = [row for row in fitting_caps(now, user) if row.channel == channel]
     return sorted(rows, key=lambda row: (row.window_days, row.max_contacts))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from functools import cache
@@ -26,3 +27,9 @@ def decay_factor(age: int) -> Decimal:
     """2^(−age / 7) as DECIMAL(18,9)."""
     power = _WIDE.power(Decimal(2), _WIDE.divide(Decimal(-age), Decimal(7)))
     return power.quantize(Decimal("0.000000001"), ROUND_HALF_UP)
+
+
+def bucket(purpose: str, salt: str, user: str) -> Fraction:
+    """Where in [0, 1) a user falls."""
+    digest = hashlib.md5(f"{purpose}|{salt}|{user}".encode(), usedforsecurity=False).hexdigest()
+    return Fraction(int(digest[:8], 16), 2**32)

@@ -9,6 +9,7 @@ from .as_of import AsOf
 from .contacts import is_reaction
 from .engagement import engagement
 from .ledger import contacts_of
+from .numbers import bucket
 from .world import PolicyRow
 
 
@@ -56,6 +57,27 @@ def policy_segments(now: AsOf) -> dict[str, str]:
     return {user: segment(user) for user in now.users}
 
 
+def dose_arm(now: AsOf, user: str) -> str | None:
+    """The arm of the dose test; None: none runs on the plan date."""
+    rows = [row for row in now.world.dose_arms if row.valid_from <= now.plan_date]
+    row = max(rows, key=lambda row: row.valid_from, default=None)
+    if row is None or row.share == 0:
+        return None
+    place = bucket("dose", row.salt, user)
+    return "low" if place < Fraction(row.share) else "high" if place < 2 * Fraction(row.share) else "control"
+
+
+def fitting_caps(now: AsOf, user: str) -> list[PolicyRow]:
+    """The rows that fit a user, each as much as the user's arm of the dose test makes of it."""
+    segment, arm = now.once(policy_segments)[user], dose_arm(now, user)
+    rows = [row for row in now.world.contact_policy if row.policy_segment in ("*", segment)]
+    if segment == "fatigued" or arm in (None, "control"):
+        return rows
+    of_arm = {0: 0, 1: 1} if arm == "low" else {0: 0}
+    step = -1 if arm == "low" else 1
+    return [row._replace(max_contacts=of_arm.get(row.max_contacts, row.max_contacts + step)) for row in rows]
+
+
 def _use(now: AsOf, user: str, row: PolicyRow) -> Fraction:
     """The share of a cap that the window which ends with the date has used."""
     contacts = [
@@ -71,7 +93,7 @@ def pressure_status(now: AsOf) -> dict[str, dict[str, object]]:
     world = now.world
     rows: dict[str, dict[str, object]] = {}
     for user, policy_segment in now.once(policy_segments).items():
-        caps = [r for r in world.contact_policy if r.policy_segment in ("*", policy_segment) and r.max_contacts > 0]
+        caps = [row for row in fitting_caps(now, user) if row.max_contacts > 0]
         highest = max((_use(now, user, row) for row in caps), default=Fraction(0))
         rest = [c for c in contacts_of(now, user) if now.is_in_last(c.day, world.pressure_rested_days)]
         if policy_segment == "fatigued":

@@ -13,7 +13,7 @@ from .contacts import is_hard_bounce, is_reaction
 from .headroom import is_over_cap_not_by_us, next_eligible_date, rooms
 from .ledger import Counted, contacts_of
 from .numbers import decay_factor, rounded
-from .policy import pressure_status
+from .policy import dose_arm, pressure_status
 from .versions import versions_as_of
 
 SIGNAL_DAYS = 90
@@ -97,6 +97,7 @@ def contact_pressure(now: AsOf) -> dict[str, PressureRow]:
             row[kind] = sum(signal[:2] == (user, kind) for signal in signals)
         total = now.once(rooms)[user, "all"]
         row["policy_segment"] = str(statuses[user]["policy_segment"])
+        row["dose_arm"] = dose_arm(now, user)
         row["pressure_status"] = str(statuses[user]["segment"])
         row["headroom"] = total.headroom
         row["cap_use"] = total.cap_use

@@ -76,6 +76,14 @@ class UniversalHoldout(NamedTuple):
     share: Decimal
 
 
+class DoseArms(NamedTuple):
+    """The share of everybody in each of the two arms of the dose test, from a date on."""
+
+    valid_from: date
+    salt: str
+    share: Decimal
+
+
 class CategorySetting(NamedTuple):
     """What the seed of categories says about one."""
 
@@ -199,6 +207,7 @@ class World:
     campaign_settings: Mapping[str, CampaignSetting] = field(default_factory=dict)
     category_settings: Mapping[str, CategorySetting] = field(default_factory=dict)
     universal_holdouts: Sequence[UniversalHoldout] = ()
+    dose_arms: Sequence[DoseArms] = ()
     age_bands: Sequence[tuple[str, int, int | None]] = AGE_BANDS
     #: What people may declare, by family, in the order of the seed.
     declared_order: Mapping[str, Sequence[str]] = field(default_factory=dict)

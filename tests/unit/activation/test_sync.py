@@ -456,6 +456,28 @@ def test_another_list_is_filled_and_the_old_one_emptied(tmp_path: Path) -> None:
     assert set(moved.provider.members) == {("new", "u1")}
 
 
+@pytest.mark.parametrize("is_permanent", [True, False])
+def test_a_row_that_is_never_taken_out_of_the_old_list_keeps_nobody_out_of_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_permanent: bool
+) -> None:
+    world = World(tmp_path, options={"list": "old"})
+    world.extract(D1, _people("u1", "u2"))
+    world.sync(D1)
+    moved = World(tmp_path, options={"list": "new"})
+    InMemory.provider = moved.provider = world.provider
+    monkeypatch.setitem(KINDS, "in_memory", InMemory)
+
+    def refuse(operation: str, rows: Sequence[Row]) -> Mapping[str, Outcome] | None:
+        return {"u1": rejected("broken", is_permanent)} if operation == "remove" else None
+
+    moved.provider.fail = refuse
+    report = moved.sync(D1)
+    assert ("old", "u1") in moved.provider.members
+    # another try may still empty the old list, and that comes first
+    assert (("new", "u2") in moved.provider.members) == is_permanent
+    assert not report.is_complete
+
+
 def test_a_listing_that_failed_is_made_again(tmp_path: Path) -> None:
     world = World(tmp_path, WithList, starts_empty=False)
     world.extract(D1, _people("u1"))

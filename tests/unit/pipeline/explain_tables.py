@@ -34,7 +34,8 @@ TABLES = """
         message_class varchar, is_logged boolean, is_pending boolean);
     create table marts.contact_pressure(
         user_id varchar, as_of date, contacts_7d bigint, contacts_30d bigint, days_since_last_contact integer,
-        policy_segment varchar, pressure_status varchar, headroom bigint, cap_use varchar, next_eligible_date date);
+        policy_segment varchar, pressure_status varchar, headroom bigint, cap_use varchar, next_eligible_date date,
+        dose_arm varchar);
     create table marts.contact_pressure_by_channel(
         user_id varchar, channel varchar, contacts_7d bigint, contacts_30d bigint, days_since_last_contact integer,
         headroom bigint, cap_use varchar, next_eligible_date date);
@@ -92,10 +93,10 @@ ROWS = """
         ('2024-06-28', 'anna', 'news', 'news', 'email', null, 'marketing', true, false),
         ('2024-05-30', 'anna', 'news', 'news', 'email', null, 'marketing', false, false);
     insert into marts.contact_pressure values
-        ('anna', null, 2, 6, 0, 'engaged', 'near_cap', 1, '1d 1/2|7d 2/5|30d 6/15', '2024-07-01'),
-        ('bob', null, 1, 1, 2, 'recent_buyer', 'healthy', 0, '1d 0/0', null),
-        ('cleo', null, 1, 12, 3, 'fatigued', 'fatigued', 0, '7d 1/1', '2024-07-04'),
-        ('dan', null, 0, 0, null, 'default', 'rested', 2, '1d 0/1|7d 0/2', '2024-07-01');
+        ('anna', null, 2, 6, 0, 'engaged', 'near_cap', 1, '1d 1/2|7d 2/5|30d 6/15', '2024-07-01', null),
+        ('bob', null, 1, 1, 2, 'recent_buyer', 'healthy', 0, '1d 0/0', null, null),
+        ('cleo', null, 1, 12, 3, 'fatigued', 'fatigued', 0, '7d 1/1', '2024-07-04', null),
+        ('dan', null, 0, 0, null, 'default', 'rested', 2, '1d 0/1|7d 0/2', '2024-07-01', null);
     insert into marts.contact_pressure_by_channel values
         ('anna', 'email', 1, 5, 2, 1, '1d 0/1|7d 1/4', '2024-07-01'),
         ('anna', 'push', 1, 1, 0, 0, '1d 0/1|7d 3/3', '2024-07-03'),

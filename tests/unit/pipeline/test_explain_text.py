@@ -375,6 +375,20 @@ def test_room() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("segment", "arm", "words"),
+    [
+        ("engaged", "high", "engaged users, each one higher (high arm of the dose test)"),
+        ("engaged", "low", "engaged users, each one lower (low arm of the dose test)"),
+        ("engaged", "control", "engaged users"),
+        ("fatigued", "high", "fatigued users"),
+    ],
+)
+def test_caps_of_an_arm_of_the_dose_test(segment: str, arm: str, words: str) -> None:
+    text = text_of(replace(FACTS, policy_segment=segment, dose_arm=arm))
+    assert f"Caps on 2024-07-01, as for {words}\n" in text
+
+
 # channels
 
 

@@ -20,7 +20,7 @@ from orchestration.warehouse.build import begin, begin_upstream, build_of, is_bu
 from orchestration.warehouse.files import open_duckdb
 from orchestration.warehouse.planned import add_planned, load_planned, names, refuse_unloaded
 from orchestration.warehouse.prepare import create_control_schema
-from orchestration.warehouse.running_tests import UniversalHoldout, current_tests, record_tests
+from orchestration.warehouse.running_tests import ShareFrom, current_tests, record_tests
 
 JULY_1, JULY_2, JULY_3 = date(2024, 7, 1), date(2024, 7, 2), date(2024, 7, 3)
 #: User, campaign, audience, channel, variant.
@@ -338,7 +338,7 @@ def test_a_build_does_not_begin_on_planned_contacts_that_cannot_be_read(settings
 
 
 def test_a_nightly_build_does_not_begin_on_a_test_that_was_changed(settings: Settings) -> None:
-    other = replace(current_tests(), universal=(UniversalHoldout(date(2024, 1, 1), "another", Decimal("0.5")),))
+    other = replace(current_tests(), universal=(ShareFrom(date(2024, 1, 1), "another", Decimal("0.5")),))
     record_tests(settings.planned_contacts, JULY_1, other, [])
     with pytest.raises(BarometerError, match="universal holdout of 2024-07-01"):
         begin(settings, build_of(settings), datetime(2024, 7, 2))

@@ -55,6 +55,7 @@ SMALL = {
     "news_tea,,,,,,,,,,,\n",
     "category_settings": "category,is_replenishable,news_campaign_id\nTea,true,news_tea\nToys,false,\n",
     "universal_holdout": "valid_from,salt,share\n2026-01-01,2026,0.05\n",
+    "dose_arms": "valid_from,salt,share\n2026-05-01,may,0.1\n",
 }
 #: Two audiences, one of which says which campaign.
 META = "{{{{ config(meta={{'objective': 'o', 'criteria': 'c', 'offer': 'o', 'channels': ['email'], 'value': 1{}}}) }}}}"
@@ -730,6 +731,10 @@ CASES: dict[str, tuple[Edit, str | list[str]]] = {
     "a holdout of more than everybody": (
         add("universal_holdout", "2027-01-01,2027,5"),
         "seeds/universal_holdout.csv, line 3: share is 5, must be a share from 0 to 1",
+    ),
+    "arms of a dose test of more than everybody": (
+        add("dose_arms", "2027-01-01,2027,0.6"),
+        "seeds/dose_arms.csv, line 3: share is 0.6, must be a share from 0 to 0.5: there are two arms of it",
     ),
     "an audience of a channel that is none": (
         audience("care", ", 'channels': ['email', 'pigeon']"),

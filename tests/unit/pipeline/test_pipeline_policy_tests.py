@@ -19,7 +19,7 @@ from orchestration.warehouse.running_tests import (
     CampaignSettings,
     CampaignTest,
     CurrentTests,
-    UniversalHoldout,
+    ShareFrom,
     current_tests,
     record_tests,
     refuse_changed_tests,
@@ -41,8 +41,8 @@ AUDIENCES = {
     "thanks": audience("thanks"),
 }
 YEARS = (
-    UniversalHoldout(date(2020, 1, 1), "2020", Decimal(0)),
-    UniversalHoldout(date(2026, 1, 1), "2026", Decimal("0.05")),
+    ShareFrom(date(2020, 1, 1), "2020", Decimal(0)),
+    ShareFrom(date(2026, 1, 1), "2026", Decimal("0.05")),
 )
 TESTS = CurrentTests(AUDIENCES, {}, frozenset({"news_tea"}), YEARS)
 
@@ -243,10 +243,10 @@ def test_what_was_no_test_becomes_one_only_after_its_lists_have_gone_out(planned
         ((YEARS[0], replace(YEARS[1], valid_from=date(2026, 2, 1))), "0.05 from 2026-02-01 with the salt 2026"),
         (YEARS[:1], "0 from 2020-01-01 with the salt 2020"),
         ((), "none"),
-        ((*YEARS, UniversalHoldout(DAY, "new", Decimal("0.2"))), "0.2 from 2026-07-01 with the salt new"),
+        ((*YEARS, ShareFrom(DAY, "new", Decimal("0.2"))), "0.2 from 2026-07-01 with the salt new"),
     ],
 )
-def test_the_universal_holdout_can_t_be_changed(planned: Path, rows: tuple[UniversalHoldout, ...], now: str) -> None:
+def test_the_universal_holdout_can_t_be_changed(planned: Path, rows: tuple[ShareFrom, ...], now: str) -> None:
     error = refused(planned, replace(TESTS, universal=rows))
     assert error.message.splitlines()[1:] == [
         f"  universal holdout of 2026-07-01: was 0.05 from 2026-01-01 with the salt 2026, is {now}"
@@ -256,15 +256,34 @@ def test_the_universal_holdout_can_t_be_changed(planned: Path, rows: tuple[Unive
 
 
 def test_the_universal_holdout_may_begin_anew(planned: Path) -> None:
-    refuse_changed_tests(
-        planned, NEXT, replace(TESTS, universal=(*YEARS, UniversalHoldout(NEXT, "new", Decimal("0.2"))))
-    )
+    refuse_changed_tests(planned, NEXT, replace(TESTS, universal=(*YEARS, ShareFrom(NEXT, "new", Decimal("0.2")))))
 
 
 def test_no_universal_holdout_is_a_record_too(tmp_path: Path) -> None:
     record_tests(tmp_path, DAY, replace(TESTS, universal=()))
     assert document(tmp_path)["universal_holdout"] is None
     assert "was none, is 0.05 from 2026-01-01" in refused(tmp_path, TESTS).message
+
+
+# --- The arms of the dose test.
+
+
+def test_the_arms_of_a_dose_test_can_t_be_changed(tmp_path: Path) -> None:
+    running = replace(TESTS, dose=(ShareFrom(DAY, "july", Decimal("0.1")),))
+    record_tests(tmp_path, DAY, running)
+    refuse_changed_tests(tmp_path, NEXT, running)
+    for other in ((), (replace(running.dose[0], share=Decimal("0.2")),), (replace(running.dose[0], salt="x"),)):
+        error = refused(tmp_path, replace(running, dose=other))
+        assert "  arms of the dose test of 2026-07-01: was 0.1 from 2026-07-01 with the salt july, is" in error.message
+        assert "dbt_project/seeds/dose_arms.csv" in error.hint
+    ended = replace(running, dose=(*running.dose, ShareFrom(NEXT, "none", Decimal(0))))
+    refuse_changed_tests(tmp_path, NEXT, ended)
+
+
+def test_a_record_of_before_there_were_dose_tests_is_read(planned: Path) -> None:
+    path = planned / DAY.isoformat() / "tests.json"
+    path.write_text(json.dumps({name: part for name, part in document(planned).items() if name != "dose_arms"}))
+    refuse_changed_tests(planned, NEXT, TESTS)
 
 
 # --- Reading.

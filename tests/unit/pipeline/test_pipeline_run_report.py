@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from orchestration.errors import BarometerError
-from orchestration.publish.overview import bar_chart
+from orchestration.report.charts import bar_chart, day_chart, joined, sparkline
 from orchestration.report.run_report import Check, RunReport, markdown, metadata_of, outcome_of, outline, report_of
 from orchestration.resources import _of_its_date
 from orchestration.settings import settings_from_environment
@@ -133,3 +133,20 @@ def test_bars_are_as_long_as_what_they_count() -> None:
 def test_nothing_to_draw() -> None:
     assert bar_chart([]) == "```\n```"
     assert bar_chart([("none", 0)]) == "```\nnone  0\n```"
+
+
+def test_a_line_of_days_is_as_high_as_what_they_count() -> None:
+    assert sparkline([0, 1, 100, 200, 800, 801]) == "·▁▁▂██"
+    assert sparkline([5, 5, 0]) == "██·"
+    assert (sparkline([]), sparkline([0, 0])) == ("", "··")
+
+
+def test_charts_of_the_same_days_are_joined() -> None:
+    charts = [day_chart([(label, numbers)], "2 days") for label, numbers in (("events", [0, 1200]), ("orders", [4, 2]))]
+    assert joined(charts).splitlines() == [
+        "```",
+        "events ·█ at most 1,200, last 1,200",
+        "orders █▄ at most 4, last 2",
+        "2 days",
+        "```",
+    ]

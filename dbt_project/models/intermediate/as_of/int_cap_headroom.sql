@@ -70,36 +70,48 @@ last_contacts as (
         days.user_id,
         days.channel,
         users.policy_segment,
+        users.dose_arm,
         max(days.contact_date) as last_contact_date
     from days
     inner join users on days.user_id = users.user_id
-    group by days.user_id, days.channel, users.policy_segment
+    group by days.user_id, days.channel, users.policy_segment, users.dose_arm
 
 ),
 
-caps as (
+fitting as (
 
     select
         last_contacts.user_id,
         last_contacts.channel,
         policy.policy_segment,
         policy.window_days,
-        policy.max_contacts,
-        cast(coalesce(sum(days.contacts), 0) as bigint) as contacts,
-        -- the cap is used up until the contact that filled it leaves the window
-        {{ add_days('max(case when days.contacts_since >= policy.max_contacts then days.contact_date end)', 'policy.window_days') }} as full_until
+        {{ arm_cap('policy', 'last_contacts') }} as max_contacts
     from last_contacts
     inner join policy
         on
             last_contacts.channel = policy.channel
             and policy.policy_segment in (last_contacts.policy_segment, '*')
+
+),
+
+caps as (
+
+    select
+        fitting.user_id,
+        fitting.channel,
+        fitting.policy_segment,
+        fitting.window_days,
+        fitting.max_contacts,
+        cast(coalesce(sum(days.contacts), 0) as bigint) as contacts,
+        -- the cap is used up until the contact that filled it leaves the window
+        {{ add_days('max(case when days.contacts_since >= fitting.max_contacts then days.contact_date end)', 'fitting.window_days') }} as full_until
+    from fitting
     left join days
         on
-            last_contacts.user_id = days.user_id
-            and last_contacts.channel = days.channel
-            and days.days_before < policy.window_days
-    group by
-        last_contacts.user_id, last_contacts.channel, policy.policy_segment, policy.window_days, policy.max_contacts
+            fitting.user_id = days.user_id
+            and fitting.channel = days.channel
+            and days.days_before < fitting.window_days
+    group by fitting.user_id, fitting.channel, fitting.policy_segment, fitting.window_days, fitting.max_contacts
 
 ),
 

@@ -38,20 +38,31 @@ counted as (
             and {{ age('days.contact_date') }} < windows.window_days
     group by days.user_id, windows.channel, windows.window_days
 
+),
+
+used as (
+
+    select
+        counted.user_id,
+        counted.contacts,
+        counted.planned_contacts,
+        {{ arm_cap('policy', 'users') }} as max_contacts
+    from counted
+    inner join {{ ref('int_user_policy_segment') }} as users on counted.user_id = users.user_id
+    inner join policy
+        on
+            counted.channel = policy.channel
+            and counted.window_days = policy.window_days
+            and policy.policy_segment in (users.policy_segment, '*')
+
 )
 
 select
-    counted.user_id,
-    bool_or(counted.contacts > policy.max_contacts) as is_over_cap,
+    user_id,
+    bool_or(contacts > max_contacts) as is_over_cap,
     -- messages that no plan carried went beyond it
-    bool_or(counted.contacts > policy.max_contacts and counted.planned_contacts <= policy.max_contacts) as is_over_cap_not_by_us,
-    bool_or(counted.contacts = policy.max_contacts) as is_at_cap,
-    bool_or(counted.contacts >= {{ var('pressure_near_cap_share') }} * policy.max_contacts) as is_near_cap
-from counted
-inner join {{ ref('int_user_policy_segment') }} as users on counted.user_id = users.user_id
-inner join policy
-    on
-        counted.channel = policy.channel
-        and counted.window_days = policy.window_days
-        and policy.policy_segment in (users.policy_segment, '*')
-group by counted.user_id
+    bool_or(contacts > max_contacts and planned_contacts <= max_contacts) as is_over_cap_not_by_us,
+    bool_or(contacts = max_contacts) as is_at_cap,
+    bool_or(contacts >= {{ var('pressure_near_cap_share') }} * max_contacts) as is_near_cap
+from used
+group by user_id

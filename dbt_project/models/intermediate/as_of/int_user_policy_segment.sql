@@ -1,4 +1,4 @@
--- One row per known user: the policy segment, which says whose caps hold, as of the date.
+-- One row per known user: the policy segment, which says whose caps hold, as of the date, and the arm of the dose test (null: none runs).
 {{ config(database='build') }}
 
 with
@@ -82,9 +82,11 @@ select
         when {{ has_just_ordered('orders.last_order_date') }} then 'recent_buyer'
         when engagement.segment in ('dormant', 'new', 'one_time', 'engaged') then engagement.segment
         else 'default'
-    end as policy_segment
+    end as policy_segment,
+    arms.dose_arm
 from users
 left join engagement on users.user_id = engagement.user_id
 left join orders on users.user_id = orders.user_id
 left join refusals on users.user_id = refusals.user_id
 left join unanswered on users.user_id = unanswered.user_id
+left join {{ ref('int_dose_arms') }} as arms on users.user_id = arms.user_id

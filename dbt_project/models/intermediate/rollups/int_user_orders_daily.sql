@@ -41,14 +41,7 @@ counting as (
         versions.order_date,
         greatest(versions.known_from, versions.order_date) as counts_from,
         versions.known_until as counts_until,
-        cast(round(
-            (
-                versions.gross_amount - versions.discount_amount - versions.refunded_amount
-                - versions.tax_amount - versions.shipping_amount
-            )
-            * case when coalesce(versions.currency, '{{ var("business_currency") }}') = '{{ var("business_currency") }}' then 1 else rates.rate end,
-            2
-        ) as decimal(18, 2)) as net_revenue,
+        {{ net_revenue('versions', 'rates') }} as net_revenue,
         coalesce(items.items, 0) as items
     from versions
     left join rates

@@ -75,7 +75,10 @@ rooms as (
     left join {{ ref('int_cap_headroom') }} as used
         on pairs.user_id = used.user_id and pairs.channel = used.channel
     left join {{ ref('int_policy_caps') }} as unused
-        on segments.policy_segment = unused.policy_segment and pairs.channel = unused.channel
+        on
+            segments.policy_segment = unused.policy_segment
+            and segments.dose_arm is not distinct from unused.dose_arm
+            and pairs.channel = unused.channel
     left join channels on pairs.channel = channels.channel
     left join {{ ref('channel_gaps') }} as gaps on pairs.channel = gaps.channel
     left join carried on pairs.user_id = carried.user_id and pairs.channel = carried.channel

@@ -1,0 +1,382 @@
+"""What came of it: fatigue, campaigns, tests, and what other caps would have done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from orchestration.report.page import charts
+from orchestration.report.page.parts import Answer, Cell, Figure, Note, Section, Table, count, word
+from orchestration.report.page.queries import Numbers, Row
+from orchestration.report.page.words import Words
+
+_Z = 1.959964
+_EVENTS = ("leave", "click")
+#: Windows of the caps, as the policy counts them first.
+_WINDOWS = ("rolling", "calendar")
+
+
+def what_works(numbers: Numbers, words: Words) -> Answer:
+    """Return the campaign with the most clicks for its messages, counted carefully: by the interval's lower end."""
+    rows = [row for row in numbers.of("campaigns") if row["measured"]]
+    question = words("answers.works.question")
+    if not rows:
+        return Answer(question, "–", words("answers.works.nothing"), "campaigns")
+    best = max(rows, key=lambda row: (wilson(row["clicked"], row["measured"])[0], row["campaign_id"]))
+    low, high = wilson(best["clicked"], best["measured"])
+    won = len({(row["campaign_id"], row["variant"]) for row in numbers.of("tests") if row["is_significant"]})
+    sentence = words(
+        "answers.works.sentence",
+        campaign=_campaign(best),
+        low=words.share(low),
+        high=words.share(high),
+        measured=words.count(best["measured"]),
+    )
+    told = words("answers.works.tests", tests=words.count(won)) if numbers.of("tests") else ""
+    return Answer(question, words.share(best["clicked"] / best["measured"]), f"{sentence} {told}".strip(), "campaigns")
+
+
+def what_other_caps_do(numbers: Numbers, words: Words) -> Answer:
+    """Return what today's caps would have taken out of the history."""
+    question = words("answers.what_if.question")
+    total = _whole(numbers)
+    if total is None:
+        return Answer(question, "–", words("answers.what_if.nothing"), "what-if")
+    sentence = words(
+        "answers.what_if.sentence",
+        removed=words.count(total["removed"]),
+        contacts=words.count(total["contacts"]),
+        clicks=words.count(total["clicks_touched"]),
+        before=words.count(total["users_over_before"]),
+        after=words.count(total["users_over_after"]),
+    )
+    return Answer(question, words.share(total["removed_share"]), sentence, "what-if")
+
+
+def fatigue(numbers: Numbers, words: Words) -> Section:
+    """Return the curves of leaving and of clicking, and what dose arms say."""
+    blocks: list[Figure | Table | Note] = [
+        Note(words("fatigue.warning.title"), words("fatigue.warning.text"), is_warning=True),
+        *(_curve(numbers, words, event) for event in _EVENTS),
+        _arms(numbers, words),
+    ]
+    return Section("fatigue", words("fatigue.title"), words("fatigue.lead"), blocks)
+
+
+def campaigns(numbers: Numbers, words: Words) -> Section:
+    """Return campaigns and tests, with intervals."""
+    blocks = [_campaigns(numbers, words), _tests(numbers, words)]
+    return Section("campaigns", words("campaigns.title"), words("campaigns.lead"), blocks)
+
+
+def what_if(numbers: Numbers, words: Words) -> Section:
+    """Return what the caps of today would have done to the history."""
+    return Section("what-if", words("what_if.title"), words("what_if.lead"), [_what_if(numbers, words)])
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson's)."""
+    share, square = successes / trials, _Z**2
+    middle = share + square / (2 * trials)
+    spread = _Z * math.sqrt(share * (1 - share) / trials + square / (4 * trials**2))
+    below = 1 + square / trials
+    return max((middle - spread) / below, 0.0), min((middle + spread) / below, 1.0)
+
+
+def missing(numbers: Numbers, words: Words, name: str, title: str) -> Note:
+    """Return why there are no rows of a name: their mart is not built yet, or it is empty."""
+    key = f"{name}.empty" if numbers.is_there(name) else "not_built"
+    return Note(title, words(key), is_empty=True)
+
+
+def _curve(numbers: Numbers, words: Words, event: str) -> Figure | Note:
+    """The hazard of an event by contacts of 7 days; beside that of leaving, the arms."""
+    title = words(f"fatigue.{event}.title")
+    rows = [
+        row
+        for row in numbers.of("fatigue")
+        if row["event"] == event and row["source"] == "observational" and row["hazard"] is not None
+    ]
+    if not rows:
+        return missing(numbers, words, "fatigue", title)
+    first, last = rows[0], rows[-1]
+    names = (words("fatigue.observational"), words("fatigue.arms_name"))
+    arms = [row for row in numbers.of("arms") if row["hazard"] is not None] if event == "leave" else []
+
+    def points(found: Sequence[Row], x: str, kind: str) -> list[dict[str, object]]:
+        return [
+            {
+                "x": row[x],
+                "y": row["hazard"],
+                "low": row["hazard_low"],
+                "high": row["hazard_high"],
+                "kind": kind,
+                "text": words.name(f"arm_{row['arm']}") if "arm" in row else "",
+            }
+            for row in found
+        ]
+
+    chart = charts.curve(
+        points(rows, "contacts_7d", names[0]),
+        points(arms, "mean_contacts_7d", names[1]),
+        (words("fatigue.across"), words(f"fatigue.{event}.up")),
+        names,
+    )
+    sentence = words(
+        f"fatigue.{event}.sentence",
+        first=words.count(first["contacts_7d"]),
+        first_hazard=words.share(first["hazard"], 2),
+        last=words.count(last["contacts_7d"]),
+        last_hazard=words.share(last["hazard"], 2),
+        last_low=words.share(last["hazard_low"], 2),
+        last_high=words.share(last["hazard_high"], 2),
+    )
+    table = Table(
+        f"fatigue_{event}",
+        title,
+        [words("contacts_7d"), words("user_days"), words("users"), words("events"), words("hazard"), words("interval")],
+        [
+            [
+                count(words.count(row["contacts_7d"]), row["contacts_7d"]),
+                count(words.count(row["user_days"]), row["user_days"]),
+                count(words.count(row["users"]), row["users"]),
+                count(words.count(row["events"]), row["events"]),
+                count(words.share(row["hazard"], 3), row["hazard"]),
+                _interval(words.share(row["hazard_low"], 3), words.share(row["hazard_high"], 3), words),
+            ]
+            for row in rows
+        ],
+    )
+    return Figure(title, sentence, chart, table, note=words("fatigue.observational_note"))
+
+
+def _arms(numbers: Numbers, words: Words) -> Table | Note:
+    """What the dose arms say, and how far the naive comparison is off."""
+    title = words("fatigue.arms.title")
+    rows = numbers.of("arms")
+    if not rows:
+        return missing(numbers, words, "arms", title)
+    cells = [
+        [
+            word(words.name(f"arm_{row['arm']}"), row["arm"]),
+            count(words.count(row["users"]), row["users"]),
+            count(words.number(row["mean_contacts_7d"], 2), row["mean_contacts_7d"]),
+            count(words.share(row["hazard"], 3), row["hazard"]),
+            count(words.points(row["difference"], 3), row["difference"]),
+            _interval(words.points(row["difference_low"], 3), words.points(row["difference_high"], 3), words),
+            count(words.points(row["naive_difference"], 3), row["naive_difference"]),
+        ]
+        for row in rows
+    ]
+    header = ["arm", "users", "mean_contacts_7d", "hazard", "difference", "interval", "naive_difference"]
+    return Table("arms", title, [words(name) for name in header], cells)
+
+
+def _campaign(row: Row) -> str:
+    """Return what a campaign is called."""
+    return str(row.get("campaign_name") or row["campaign_id"])
+
+
+def _campaigns(numbers: Numbers, words: Words) -> Figure | Note:
+    """Click rates of the campaigns that sent the most, with intervals; the rest in the table."""
+    title = words("campaigns.rates.title")
+    rows = numbers.of("campaigns")
+    measured = [row for row in rows if row["measured"]]
+    if not measured:
+        return missing(numbers, words, "campaigns", title)
+    ordered = sorted(measured, key=lambda row: (-row["clicked"] / row["measured"], row["campaign_id"]))
+    points = []
+    for row in ordered:
+        low, high = wilson(row["clicked"], row["measured"])
+        points.append(
+            {"label": _campaign(row), "y": row["clicked"] / row["measured"], "low": low, "high": high, "mark": False}
+        )
+    best, worst = ordered[0], ordered[-1]
+    sentence = words(
+        "campaigns.rates.sentence",
+        campaigns=words.count(len(rows)),
+        best=_campaign(best),
+        best_rate=words.share(best["clicked"] / best["measured"]),
+        worst=_campaign(worst),
+        worst_rate=words.share(worst["clicked"] / worst["measured"]),
+    )
+
+    def rate(top: int, below: int) -> Cell:
+        share = top / below if below else None
+        return count(words.share(share), share)
+
+    table = Table(
+        "campaigns",
+        title,
+        [
+            words(name)
+            for name in (
+                *("campaign", "sent", "measured", "open_rate", "click_rate", "interval", "leave_rate"),
+                *("reengagement_rate", "orders", "revenue", "cost"),
+            )
+        ],
+        [
+            [
+                word(_campaign(row), row["campaign_id"]),
+                count(words.count(row["sent"]), row["sent"]),
+                count(words.count(row["measured"]), row["measured"]),
+                rate(row["opened"], row["measured"]),
+                rate(row["clicked"], row["measured"]),
+                _wilson(row, words),
+                rate(row["left_after"], row["measured"]),
+                rate(row["reengaged"], row["reengageable"]),
+                count(words.count(row["last_touch_orders"]), row["last_touch_orders"]),
+                count(words.count(row["last_touch_revenue"]), row["last_touch_revenue"]),
+                count(words.number(row["cost"], 2), row["cost"]),
+            ]
+            for row in rows
+        ],
+    )
+    chart = charts.dots(points, words("click_rate"), is_difference=False)
+    return Figure(title, sentence, chart, table, note=words("campaigns.rates.note"))
+
+
+def _tests(numbers: Numbers, words: Words) -> Figure | Table | Note:
+    """Differences that tests found, with intervals."""
+    title = words("campaigns.tests.title")
+    rows = numbers.of("tests")
+    if not rows:
+        return missing(numbers, words, "tests", title)
+
+    def told(value: float | None, metric: str) -> str:
+        return words.signed(value, 2) if metric == "revenue" else words.points(value)
+
+    cells = []
+    for row in rows:
+        metric = row["metric"]
+        plain = words.number if metric == "revenue" else words.share
+        cells.append(
+            [
+                word(row["campaign_id"]),
+                word(words("campaigns.tests.against", variant=row["variant"], control=row["control"]), row["variant"]),
+                word(words.name(f"metric_{metric}"), metric),
+                word(words.name(f"test_{row['status']}"), row["status"]),
+                count(words.count(row["control_users"]), row["control_users"]),
+                count(words.count(row["variant_users"]), row["variant_users"]),
+                count(plain(row["control_value"], 2), row["control_value"]),
+                count(plain(row["variant_value"], 2), row["variant_value"]),
+                count(told(row["difference"], metric), row["difference"]),
+                _interval(told(row["interval_low"], metric), told(row["interval_high"], metric), words),
+                count(words.number(row["p_value_holm"], 3), row["p_value_holm"]),
+                word(words("yes" if row["is_significant"] else "no"), row["is_significant"]),
+            ]
+        )
+    names = (
+        *("campaign", "comparison", "metric", "status", "control_users", "variant_users"),
+        *("control_value", "variant_value", "difference", "interval", "p_value", "significant"),
+    )
+    table = Table("tests", title, [words(name) for name in names], cells)
+    drawn = [row for row in rows if row["metric"] != "revenue" and row["interval_low"] is not None]
+    if not drawn:
+        return table
+    significant = [row for row in rows if row["is_significant"]]
+    sentence = words(
+        "campaigns.tests.sentence",
+        rows=words.count(len(rows)),
+        significant=words.count(len(significant)),
+        unread=words.count(sum(row["status"] != "done" for row in rows)),
+    )
+    chart = charts.dots(
+        [
+            {
+                "label": f"{row['campaign_id']} {row['variant']}: {words.name('metric_' + row['metric'])}",
+                "y": row["difference"],
+                "low": row["interval_low"],
+                "high": row["interval_high"],
+                "mark": bool(row["is_significant"]),
+            }
+            for row in drawn[:16]
+        ],
+        words("campaigns.tests.across"),
+        is_difference=True,
+    )
+    return Figure(title, sentence, chart, table, note=words("campaigns.tests.note"))
+
+
+def _whole(numbers: Numbers) -> Row | None:
+    """Return the row of everybody under rolling windows."""
+    rows = [row for row in numbers.of("what_if") if row["segment"] == "all" and row["windows"] == "rolling"]
+    return rows[0] if rows and rows[0]["contacts"] else None
+
+
+def _what_if(numbers: Numbers, words: Words) -> Figure | Note:
+    """What the caps would have removed, by segment, in both kinds of window."""
+    title = words("what_if.figure.title")
+    rows, total = numbers.of("what_if"), _whole(numbers)
+    if total is None:
+        return missing(numbers, words, "what_if", title)
+    segments = list(dict.fromkeys(row["segment"] for row in rows if row["segment"] != "all"))
+    of = {(row["segment"], row["windows"]): row for row in rows}
+    groups = {window: words.name(window) for window in _WINDOWS}
+    chart = charts.grouped_bars(
+        [
+            {
+                "label": words.name("everybody" if segment == "all" else segment),
+                "group": groups[window],
+                "share": of[segment, window]["removed_share"] or 0,
+                "text": words.share(of[segment, window]["removed_share"]),
+            }
+            for segment in ["all", *segments]
+            for window in _WINDOWS
+            if (segment, window) in of
+        ],
+        words("what_if.figure.across"),
+        list(groups.values()),
+    )
+    calendar = of.get(("all", "calendar"))
+    sentence = words(
+        "what_if.figure.sentence",
+        removed=words.count(total["removed"]),
+        contacts=words.count(total["contacts"]),
+        share=words.share(total["removed_share"]),
+        before=words.count(total["users_over_before"]),
+        after=words.count(total["users_over_after"]),
+        calendar=words.share(calendar["removed_share"] if calendar else None),
+        clicks=words.count(total["clicks_touched"]),
+        revenue=words.count(total["revenue_touched"]),
+        cost=words.number(total["cost_saved"], 2),
+    )
+    names = (
+        *("segment", "windows", "contacts", "removed", "share", "users_over_before", "users_over_after"),
+        *("clicks_touched", "revenue_touched", "cost_saved"),
+    )
+    table = Table(
+        "what_if",
+        title,
+        [words(name) for name in names],
+        [
+            [
+                word(words.name("everybody" if row["segment"] == "all" else row["segment"]), row["segment"]),
+                word(words.name(row["windows"]), row["windows"]),
+                count(words.count(row["contacts"]), row["contacts"]),
+                count(words.count(row["removed"]), row["removed"]),
+                count(words.share(row["removed_share"]), row["removed_share"]),
+                count(words.count(row["users_over_before"]), row["users_over_before"]),
+                count(words.count(row["users_over_after"]), row["users_over_after"]),
+                count(words.count(row["clicks_touched"]), row["clicks_touched"]),
+                count(words.count(row["revenue_touched"]), row["revenue_touched"]),
+                count(words.number(row["cost_saved"], 2), row["cost_saved"]),
+            ]
+            for row in rows
+        ],
+    )
+    return Figure(title, sentence, chart, table, note=words("what_if.figure.note"), is_wide=True)
+
+
+def _wilson(row: Row, words: Words) -> Cell:
+    """Return a cell with the interval of a campaign's click rate."""
+    if not row["measured"]:
+        return word("–")
+    low, high = wilson(row["clicked"], row["measured"])
+    return _interval(words.share(low), words.share(high), words)
+
+
+def _interval(low: str, high: str, words: Words) -> Cell:
+    """Return a cell with an interval in words; a dash where there is none."""
+    text = words("interval_text", low=low, high=high) if "–" not in (low, high) else "–"
+    return Cell(text, is_number=True)

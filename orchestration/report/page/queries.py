@@ -1,0 +1,364 @@
+"""The numbers of the report, read from a published file. Everything is counted there: no row of a user leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+
+from orchestration.errors import BarometerError
+
+Row = dict[str, Any]
+
+#: Days of contacts, and of built dates, that charts show.
+DAYS = 56
+#: Contacts of 7 days from which users are counted together.
+MOST_CONTACTS = 15
+_MOST_CAMPAIGNS = 12
+_MOST_TESTS = 40
+_AS_OF = "(select as_of from marts.build_info)"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a published file says. ``rows`` of a name are None where a mart that they come from is not there yet."""
+
+    as_of: date
+    is_final: bool
+    built_at: datetime
+    rows: Mapping[str, Sequence[Row] | None]
+
+    def of(self, name: str) -> Sequence[Row]:
+        """Return rows, none where their mart is not there."""
+        return self.rows[name] or ()
+
+    def is_there(self, name: str) -> bool:
+        """Return whether the marts of these rows are in the file."""
+        return self.rows[name] is not None
+
+
+@dataclass(frozen=True)
+class _Query:
+    marts: tuple[str, ...]
+    sql: str
+
+
+_QUERIES: dict[str, _Query] = {
+    # of the build itself: an intraday one is in no history
+    "sizes_now": _Query(
+        ("user_segments", "contact_pressure"),
+        """
+        select family, segment, count(*) as users
+        from marts.user_segments
+        where family in ('engagement', 'rfm')
+        group by all
+        union all
+        select 'pressure_status', pressure_status, count(*) from marts.contact_pressure group by all
+        """,
+    ),
+    "sizes": _Query(
+        ("segment_sizes",),
+        f"""
+        select as_of, family, segment, users
+        from marts.segment_sizes
+        where family in ('engagement', 'rfm', 'pressure_status') and as_of between {_AS_OF} - {DAYS} and {_AS_OF}
+        order by as_of, family, segment
+        """,
+    ),
+    "days": _Query(
+        ("fct_contacts",),
+        f"""
+        select
+            contact_date,
+            channel,
+            count(*) filter (is_contact) as contacts,
+            count(*) filter (is_contact and (is_unsubscribed or is_complained)) as left_after
+        from marts.fct_contacts
+        where contact_date between {_AS_OF} - {DAYS - 1} and {_AS_OF}
+        group by contact_date, channel
+        order by contact_date, channel
+        """,
+    ),
+    "distribution": _Query(
+        ("contact_pressure",),
+        f"""
+        select least(contacts_7d, {MOST_CONTACTS})::integer as contacts, pressure_status, count(*) as users
+        from marts.contact_pressure
+        group by all
+        order by all
+        """,
+    ),
+    "caps": _Query(
+        ("contact_caps",),
+        """
+        select policy_segment, window_days, max_contacts
+        from marts.contact_caps
+        where channel = 'all'
+        order by window_days, max_contacts, policy_segment
+        """,
+    ),
+    "pressure": _Query(
+        ("contact_pressure",),
+        """
+        select policy_segment, pressure_status, count(*) as users, sum(contacts_7d)::bigint as contacts_7d
+        from marts.contact_pressure
+        group by all
+        order by all
+        """,
+    ),
+    # the last month that is known, else the last day
+    "migration": _Query(
+        ("segment_migration",),
+        f"""
+        select period, period_start, from_segment, to_segment, sum(users)::bigint as users
+        from marts.segment_migration
+        where family = 'engagement' and period_start <= {_AS_OF}
+        group by period, period_start, from_segment, to_segment
+        qualify dense_rank() over (order by period desc, period_start desc) = 1
+        order by from_segment nulls first, to_segment nulls last
+        """,
+    ),
+    "rfm": _Query(
+        ("rfm",),
+        """
+        with cells as (
+            select r_score, fm_score, segment, count(*) as users from marts.rfm group by all
+        )
+
+        select
+            r_score,
+            fm_score,
+            sum(users)::bigint as users,
+            string_agg(segment, ', ' order by users desc, segment) as segments
+        from cells
+        group by all
+        order by r_score desc, fm_score
+        """,
+    ),
+    "fatigue": _Query(
+        ("fatigue_curve",),
+        """
+        select source, event, contacts_7d, user_days, users, events, hazard, hazard_low, hazard_high
+        from marts.fatigue_curve
+        where channel = 'all' and engagement = 'all'
+        order by source, event, contacts_7d
+        """,
+    ),
+    "arms": _Query(
+        ("dose_response",),
+        """
+        select
+            arm, users, mean_contacts_7d, user_days, events, hazard, hazard_low, hazard_high,
+            difference, difference_low, difference_high, naive_difference
+        from marts.dose_response
+        where policy_segment = 'all' and channel = 'all'
+        order by mean_contacts_7d
+        """,
+    ),
+    "campaigns": _Query(
+        ("campaign_performance",),
+        f"""
+        select
+            campaign_id,
+            any_value(campaign_name) as campaign_name,
+            sum(sent)::bigint as sent,
+            sum(measured)::bigint as measured,
+            sum(opened)::bigint as opened,
+            sum(clicked)::bigint as clicked,
+            sum(unsubscribed + complained)::bigint as left_after,
+            sum(reengageable)::bigint as reengageable,
+            sum(reengaged)::bigint as reengaged,
+            sum(last_touch_orders)::bigint as last_touch_orders,
+            sum(last_touch_revenue) as last_touch_revenue,
+            sum(cost) as cost
+        from marts.campaign_performance
+        where campaign_id is not null
+        group by campaign_id
+        order by sent desc, campaign_id
+        limit {_MOST_CAMPAIGNS}
+        """,
+    ),
+    "tests": _Query(
+        ("ab_test_results",),
+        f"""
+        select
+            campaign_id, comparison, control, variant, metric, status, control_users, variant_users,
+            control_value, variant_value,
+            difference, interval_low,
+            interval_high, p_value, p_value_holm, is_significant,
+            minimum_detectable_effect, starts_on, ends_on
+        from marts.ab_test_results
+        order by is_significant desc nulls last, starts_on desc nulls last, campaign_id, comparison, variant, metric
+        limit {_MOST_TESTS}
+        """,
+    ),
+    "plan": _Query(
+        ("contact_plan",),
+        """
+        select
+            count(*) filter (holdout_kind is null) as planned,
+            count(*) filter (holdout_kind is not null) as held_out,
+            max(plan_date) as plan_date
+        from marts.contact_plan
+        """,
+    ),
+    "suppressions": _Query(
+        ("contact_suppressions",),
+        """
+        select reason, count(*) as candidates, sum(value_forgone) as value_forgone
+        from marts.contact_suppressions
+        group by reason
+        order by candidates desc, reason
+        """,
+    ),
+    "what_if": _Query(
+        ("cap_simulation",),
+        """
+        select
+            windows, segment, contacts, removed, removed_share, users, users_over_before, users_over_after,
+            clicks_touched, revenue_touched, cost_saved
+        from marts.cap_simulation
+        where policy = 'current' and channel = 'all'
+        order by windows desc, removed desc, segment
+        """,
+    ),
+    "quality": _Query(
+        ("segment_quality",),
+        """
+        select
+            family, users, segments, is_too_many, smallest_segment, smallest_share, is_too_small, largest_share,
+            silhouette, unchanged_share, closest_family, closest_cramers_v
+        from marts.segment_quality
+        order by family
+        """,
+    ),
+    "profiles": _Query(
+        ("segment_profiles",),
+        """
+        select
+            family, segment, users, share, mean_order_value, top_category, best_channel,
+            click_rate, standout_1, standout_1_difference
+        from marts.segment_profiles
+        where family in ('engagement', 'rfm')
+        order by family, users desc, segment
+        """,
+    ),
+    "backtest": _Query(
+        ("outlook_backtest",),
+        """
+        select cut_date, prediction, method, users, flagged, positives, precision, recall, auc
+        from marts.outlook_backtest
+        qualify dense_rank() over (order by cut_date desc) = 1
+        order by prediction, method
+        """,
+    ),
+    "rejected": _Query(
+        ("rejected_rows", "rejected_files"),
+        """
+        select dataset, reason, count(*) as found, false as is_file from marts.rejected_rows group by dataset, reason
+        union all
+        select dataset, reason, count(*), true from marts.rejected_files group by dataset, reason
+        order by is_file desc, found desc, dataset, reason
+        """,
+    ),
+    "loaded": _Query(
+        ("load_files",),
+        """
+        select
+            dataset, count(*) as files, sum(rows_read)::bigint as rows_read,
+            sum(rows_rejected)::bigint as rows_rejected
+        from marts.load_files
+        group by dataset
+        order by rows_read desc, dataset
+        """,
+    ),
+    "checks": _Query(
+        ("data_checks",),
+        """
+        select check_name, subject, checked_date, checked_value, usual_value, finding
+        from marts.data_checks
+        where finding is not null
+        order by check_name, subject
+        """,
+    ),
+    "coverage": _Query(
+        ("attribute_coverage",),
+        """
+        select
+            dataset, attribute, max(users_known) as users_known, max(users) as users, max(share) as share,
+            string_agg(distinct disables, ', ' order by disables) as disables, max(users_affected) as users_affected
+        from marts.attribute_coverage
+        group by dataset, attribute
+        order by share, dataset, attribute
+        """,
+    ),
+    "unmapped": _Query(
+        ("unmapped_events",),
+        """
+        select event, events, last_date from marts.unmapped_events order by events desc, event limit 10
+        """,
+    ),
+    "blocks": _Query(("extract_blocks",), "select count(*) as blocks from marts.extract_blocks"),
+    "stages": _Query(
+        ("pipeline_runs",),
+        """
+        select stage, kind, as_of, started_at, rows, seconds, outcome, error
+        from marts.pipeline_runs
+        where run_id = (select max_by(run_id, started_at) from marts.pipeline_runs where stage = 'build')
+        order by started_at, stage
+        """,
+    ),
+    "syncs": _Query(
+        ("sync_runs",),
+        """
+        with last as (
+            select * from marts.sync_runs
+            qualify row_number() over (partition by destination, audience order by started_at desc) = 1
+        )
+
+        select
+            destination,
+            count(*) as audiences,
+            count(*) filter (outcome = 'complete') as complete,
+            sum(sent)::bigint as sent,
+            sum(rejected)::bigint as rejected,
+            sum(pending + unknown)::bigint as not_taken,
+            max(as_of) as as_of
+        from last
+        group by destination
+        order by destination
+        """,
+    ),
+}
+
+
+def read_numbers(con: duckdb.DuckDBPyConnection) -> Numbers:
+    """Return the numbers of the published file that ``con`` has open."""
+    found = con.execute("select as_of, is_final, built_at from marts.build_info").fetchone()
+    if found is None:
+        raise BarometerError("The published file holds no build.", "Run the pipeline again.")
+    marts = {
+        name
+        for (name,) in con.execute(
+            "select table_name from duckdb_tables() where schema_name = 'marts' "
+            "union all select view_name from duckdb_views() where schema_name = 'marts'"
+        ).fetchall()
+    }
+    rows = {name: _rows(con, query.sql) if marts >= set(query.marts) else None for name, query in _QUERIES.items()}
+    as_of, is_final, built_at = found
+    return Numbers(as_of, is_final, built_at, rows)
+
+
+def _rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[Row]:
+    cursor = con.execute(sql)
+    names = [column[0] for column in cursor.description or []]
+    return [dict(zip(names, map(_plain, row), strict=True)) for row in cursor.fetchall()]
+
+
+def _plain(value: Any) -> Any:
+    """Return what a chart can hold: a decimal has done its work in the sums."""
+    return float(value) if isinstance(value, Decimal) else value
