@@ -18,6 +18,7 @@ events as (
         occurred_at,
         session_id,
         event_name,
+        received_at,
         coalesce(
             {{ business_date('received_at') }}, {{ add_days('activity_date', var('assumed_delay_days')) }}
         ) as received_date
@@ -44,7 +45,9 @@ late as (
     from (
         select * from events
         where
-            received_date > activity_date
+            -- follows from the next but one, and spares old rows the time zone
+            (received_at is null or received_at >= (select cast(min(cut_date) as timestamp) from cuts))
+            and received_date > activity_date
             and received_date > (select min(cut_date) from cuts)
             and activity_date <= (select max(cut_date) from cuts)
     ) as late
