@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run backfill explain erase-landing sync feedback doctor dev parse test soak bench lint lock clean
+.PHONY: help run backfill explain simulate erase-landing sync feedback doctor dev parse test soak bench lint lock clean
 
 help: ## show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,10 @@ explain: export EXPLAIN_USER := $(if $(filter command,$(origin USER)),$(value US
 explain: export EXPLAIN_AS_OF := $(if $(filter command,$(origin AS_OF)),$(value AS_OF))
 explain: .venv/run.installed ## say what is known of one user, and why: USER=u10702 [AS_OF=2026-06-30] [ARGS=--addresses]
 	@$(BIN)/python -m orchestration explain $${EXPLAIN_AS_OF:+--as-of="$$EXPLAIN_AS_OF"} $(ARGS) -- "$$EXPLAIN_USER"
+
+simulate: export SIMULATE_POLICY := $(value POLICY)
+simulate: .venv/run.installed ## say what other caps would have done, beside those in force: POLICY=my_caps.csv [ARGS=--json]
+	@$(BIN)/python -m orchestration simulate --policy="$$SIMULATE_POLICY" $(ARGS)
 
 erase-landing: .venv/run.installed ## list the landing files that still hold users who asked to be forgotten
 	@$(BIN)/python -m orchestration erase-landing $(ARGS)

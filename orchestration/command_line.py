@@ -98,6 +98,18 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--as-of", metavar="DATE", type=_date, help="a date that was built (default: the published)")
     explain.add_argument("--addresses", action="store_true", help="show the addresses too, which are personal data")
     explain.set_defaults(command=_explain)
+    simulate = commands.add_parser(
+        "simulate",
+        parents=[common],
+        help="say what other caps would have done to the contacts that were sent, beside those in force",
+        epilog="FILE is CSV like dbt_project/seeds/contact_policy.csv, with all caps and not only the new ones. "
+        "Nothing is changed: to put caps in force, replace that file.",
+    )
+    simulate.add_argument("--policy", metavar="FILE", type=Path, required=True, help="the proposed caps")
+    simulate.add_argument("--from", dest="first", metavar="DATE", type=_date, help="the first date (default: all)")
+    simulate.add_argument("--to", dest="last", metavar="DATE", type=_date, help="the last date (default: all)")
+    simulate.add_argument("--json", action="store_true", help="print every row as JSON instead of a text")
+    simulate.set_defaults(command=_simulate)
     sync = commands.add_parser(
         "sync", parents=[common], help="send what providers have not accepted yet of the extracts of a date"
     )
@@ -446,6 +458,15 @@ def _explain(options: argparse.Namespace) -> None:
     from orchestration.explain.text import explain
 
     print(explain(settings_from_environment(), options.user, options.as_of, options.addresses))  # noqa: T201
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from orchestration.simulate.text import json_of, text_of
+    from orchestration.simulate.what_if import read_policy_file, what_if
+
+    settings, file = settings_from_environment(), options.policy
+    found = what_if(settings, str(file), read_policy_file(file), options.first, options.last, _log.info)
+    print(json_of(found) if options.json else text_of(found))  # noqa: T201
 
 
 def _feedback(options: argparse.Namespace) -> None:

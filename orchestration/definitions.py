@@ -20,6 +20,7 @@ from orchestration.report.assets import run_report_of
 from orchestration.report.page.assets import page_of
 from orchestration.resources import Warehouse
 from orchestration.settings import dbt_vars
+from orchestration.simulate.job import simulate_job
 from orchestration.warehouse.assets import CONTROL_TABLES, dbt_models_of
 from orchestration.warehouse.project import MANIFEST
 
@@ -42,6 +43,7 @@ def defs() -> dg.Definitions:
         jobs=[
             *jobs_of(dg.AssetSelection.assets(*of_a_date, *report.keys), dg.AssetSelection.assets(*syncs)),
             explain_job,
+            simulate_job,
         ],
         schedules=[nightly_schedule_of(policy["business_time_zone"])],
         sensors=[landing_sensor(), alert_sensor()],

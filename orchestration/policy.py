@@ -51,6 +51,8 @@ _ASKED = re.compile(r"\bvar\(\s*['\"](\w+)")
 _NAMED = 5
 #: The contact policy's word for every channel, and the catalogue's for every segment without a row of its own.
 _ALL_CHANNELS, _EVERY_OTHER = "all", "*"
+#: The seed of the caps, for which a file of proposed ones may stand.
+_CAPS = "contact_policy"
 #: The one placeholder of the catalogue that is filled in outside a rule too.
 _SEGMENT = "segment"
 #: Segments of rfm for buyers who have no scores to look up in the map.
@@ -160,6 +162,31 @@ def policy_of(
     if policy is None:
         raise BarometerError("\n".join(problems), _HINT)
     return policy
+
+
+def proposed_caps(name: str, content: bytes, project: Path = DBT_PROJECT) -> tuple[Sequence[Row], list[str]]:
+    """Return the rows of a file that stands for the seed contact_policy, and warnings; the project stays as it is.
+
+    Raises BarometerError with every problem that `check_policy` would find in it, under the ``name`` of the file.
+    """
+    check_policy(project)
+    text = (project / _YML).read_bytes()
+    files = {path.stem: path.read_bytes() for path in (project / "seeds").glob("*.csv")} | {_CAPS: content}
+    families, models = family_models(project), audience_files(project)
+    # what is wrong with the rest are vars of somebody's own, which check_policy has let pass
+    found = problems_of(text, files, families, models)
+    problems = [problem for problem in found if problem.startswith(f"seeds/{_CAPS}.csv")]
+    if problems:
+        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+        said = "\n".join(f"  {_renamed(problem, name)}" for problem in problems)
+        raise BarometerError(f"The proposed caps have {count}:\n{said}", f"Mend {name}; it is like seeds/{_CAPS}.csv.")
+    policy = policy_of(text, files, families, models)
+    return policy.seeds[_CAPS], [_renamed(warning, name) for warning in warnings_of(policy)]
+
+
+def _renamed(text: str, name: str) -> str:
+    """Say of a file what is said of the seed that it stands for."""
+    return text.replace(f"seeds/{_CAPS}.csv", name)
 
 
 def _read(

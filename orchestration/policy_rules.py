@@ -209,6 +209,9 @@ VARS: Mapping[str, Rule] = {
     "ab_test_power": _BETWEEN_0_AND_1,
     "ab_test_balance_p": _SHARE,
     "ab_test_min_users": _COUNT,
+    "fatigue_days": _DAYS,
+    "fatigue_max_contacts": _COUNT,
+    "dose_min_f": _POSITIVE,
 }
 
 #: The first var must be below the second, or not above it: what lies between would reach nobody.

@@ -16,7 +16,15 @@ PYTEST = [sys.executable, "-m", "pytest", "-q"]
 #: Stories of whole runs, which take minutes: begun first, so that no process waits for the last of them.
 _LONGEST = ("kinds_of_run", "plan_in_the_loop", "one_asset_alone", "adding")
 #: Whole runs of what is tested in the compiled-SQL runner too: `make soak` runs these.
-_LONG = ("backfill_in_the_ui", "explain", "one_more_day", "sixty_days", "worlds_through_dbt")
+_LONG = (
+    "ab_tests_find_the_truth",
+    "backfill_in_the_ui",
+    "dose_in_the_loop",
+    "explain",
+    "one_more_day",
+    "sixty_days",
+    "worlds_through_dbt",
+)
 _SOAK = {f"tests/integration/test_{name}.py" for name in _LONG}
 _STORIES = [f"tests/integration/test_{name}.py" for name in _LONGEST]
 _OTHERS = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "integration").glob("test_*.py")}
@@ -33,10 +41,12 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
     "dbt unit tests": ([sys.executable, "-m", "tests.dbt_unit_tests"],),
     "unit": ([*PYTEST, "-n", "2", "tests/unit"],),
     "properties": ([*PYTEST, "-n", "2", "tests/properties"],),
-    "end to end": ([*PYTEST, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *_END_TO_END],),
+    "end to end": (
+        [*PYTEST, "-m", "not soak", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *_END_TO_END],
+    ),
     "browser": ([*PYTEST, "tests/browser"],),
     "faults": ([*PYTEST, "tests/faults"],),
-    "long stories": ([*PYTEST, *sorted(_SOAK)],),
+    "long stories": ([*PYTEST, *sorted(_SOAK)], [*PYTEST, "-m", "soak", "tests/integration"]),
     "orders": ([sys.executable, "-m", "tests.properties.orders", "--orders", "1000"],),
     "syncs": ([sys.executable, "-m", "tests.properties.syncs", "--scripts", "2000"],),
     "kills": ([sys.executable, "-m", "tests.faults.soak", "--kills", "300"],),

@@ -15,7 +15,7 @@ import duckdb
 
 from orchestration.activation.configuration import DestinationConfig
 from orchestration.activation.files import count_rows, write_file, write_pair
-from orchestration.activation.plan_lists import PlanLists, carried, held_out, select_plan, write_plan_lists
+from orchestration.activation.plan_lists import PlanLists, carried, held_out, write_plan_lists
 from orchestration.activation.reach import select_reach
 from orchestration.activation.segments import Segments, write_segments
 from orchestration.activation.to_destinations import FOLDER as DESTINATIONS
@@ -71,7 +71,6 @@ def write_extracts(
         is_lost = not any(name.startswith(f"{as_of + timedelta(days=1)}/") for name in names(planned_contacts))
         if is_lost:
             select_reach(con)
-            select_plan(con)
         planned = _record(con, planned_contacts, as_of, carried(folder, same.plan_lists.rows), tests, is_lost)
         return replace(same, planned=planned, is_same=True)
     extracts.mkdir(parents=True, exist_ok=True)
@@ -185,17 +184,17 @@ def _record(
     as_of: date,
     rows: str | None,
     tests: CurrentTests,
-    has_plan_rows: bool = True,
+    has_reach: bool = True,
 ) -> int:
     """Record the tests of the plan and the ``rows`` that its lists carry; return how many planned contacts are new.
 
-    And whom it holds out, with ``has_plan_rows``: where the temp table plan_rows is filled.
+    And whom it holds out, with ``has_reach``: where the temp table reach is filled.
     """
     plan_date = as_of + timedelta(days=1)
     # of those who are held out too, and in no list
     campaigns = con.execute("select distinct campaign_id, audience from build.marts.contact_plan").fetchall()
     found = [rows] if rows else []
-    if has_plan_rows:
+    if has_reach:
         found.append(held_out(started_on(planned_contacts, plan_date, tests, campaigns)))
     added = add_planned(con, planned_contacts, plan_date, " union all ".join(found)) if found else 0
     record_tests(planned_contacts, plan_date, tests, campaigns)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,6 +34,7 @@ from orchestration.settings import Settings, seed_rows
 from orchestration.warehouse import build_state
 from orchestration.warehouse.audiences import audiences
 from orchestration.warehouse.files import open_duckdb
+from orchestration.warehouse.lock import not_beside_a_run
 
 #: Days of contacts that are shown, the last of them as_of.
 DAYS = 30
@@ -271,7 +271,8 @@ def _addresses_of(settings: Settings, user_id: str, as_of: date) -> Mapping[str,
     file = settings.working_file
     if not file.exists():
         raise BarometerError(f"There are no addresses: {file} is gone.", "Run the pipeline again: make run")
-    with _not_beside_a_run(settings.warehouse), _open(file) as con:
+    what, otherwise = "the working file, which holds the addresses", ", or leave --addresses out"
+    with not_beside_a_run(settings.warehouse, what, otherwise), _open(file) as con:
         row = con.execute("select as_of from control.run_context").fetchone()
         is_whole = build_state.stored_fingerprint(con, build_state.ADDRESSES) is not None
         if row is None or not is_whole:
@@ -287,24 +288,3 @@ def _addresses_of(settings: Settings, user_id: str, as_of: date) -> Mapping[str,
             "select channel, address from intermediate.int_user_addresses where user_id = ? order by channel", [user_id]
         ).fetchall()
     return dict(found)
-
-
-@contextmanager
-def _not_beside_a_run(warehouse: Path) -> Iterator[None]:
-    """Share the lock for the moment of reading: a run that starts waits, where DuckDB would refuse it the file."""
-    try:
-        file = (warehouse / ".lock").open()
-    except OSError as error:
-        raise BarometerError(
-            f"The working file, which holds the addresses, can't be read: {error}",
-            "Ask as the user who runs the pipeline, or leave --addresses out.",
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BarometerError(
-                "A run is writing to the working file, which holds the addresses.",
-                "Ask again when it has ended, or leave --addresses out.",
-            ) from None
-        yield

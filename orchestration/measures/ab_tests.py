@@ -280,8 +280,9 @@ def with_holm(results: Sequence[Result], significance: float) -> list[Result]:
 
 
 def results(con: duckdb.DuckDBPyConnection, policy: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Return the rows of the table ab_test_results, from int_ab_test_arms."""
+    """Return the rows of the table ab_test_results, from int_ab_test_arms and the date of the build."""
     limits = Limits.of(policy)
+    ((as_of,),) = con.execute("select as_of from marts.build_info").fetchall()
     rows = con.execute(
         "select campaign_id, comparison, metric, arm, assigned, users, total, total_squares, share, starts_on, "
         "ends_on, is_running from intermediate.int_ab_test_arms order by campaign_id, comparison, metric, position"
@@ -293,7 +294,7 @@ def results(con: duckdb.DuckDBPyConnection, policy: Mapping[str, Any]) -> list[t
             arms_of = list(of_metric)
             arms = [_arm(*row[3:9]) for row in arms_of]
             judged += judge(campaign_id, comparison, metric, arms, arms_of[0][9:], limits)
-        found += [_row(result) for result in with_holm(judged, limits.significance)]
+        found += [(as_of, *_row(result)) for result in with_holm(judged, limits.significance)]
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from orchestration.measures import ab_tests
+from orchestration.measures.cap_simulation import cap_simulation
 from orchestration.measures.quality import segment_quality
 from orchestration.measures.tables import MEASURES
 
@@ -19,6 +20,7 @@ Measure = Callable[[duckdb.DuckDBPyConnection, Mapping[str, Any]], Iterable[tupl
 MEASURE_OF: dict[str, Measure] = {
     "segment_quality": segment_quality,
     "ab_test_results": ab_tests.results,
+    "cap_simulation": cap_simulation,
 }
 
 

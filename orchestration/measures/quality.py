@@ -89,7 +89,7 @@ def z_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def silhouettes(points: NDArray[np.float64], labelings: list[NDArray[np.intp]]) -> list[float | None]:
-    """Return the mean silhouette of each labeling of the points, by Euclidean distance; None without two labels.
+    """Return the mean silhouette of each labeling of the points, by Euclidean distance; None with a single label.
 
     Of a point: (b - a) / max(a, b), a its mean distance to the others of its label, b to the points of the nearest
     other label; 0 where it is alone. Labels are 0, 1, 2 and so on. Distances are taken once for all labelings.

@@ -16,10 +16,16 @@ TABLES: dict[str, str] = {
         built_from varchar, silhouette double, unchanged_share double, closest_family varchar, closest_cramers_v double
     """,
     "ab_test_results": """
-        campaign_id VARCHAR, comparison VARCHAR, control VARCHAR, variant VARCHAR, metric VARCHAR, status VARCHAR,
-        control_users BIGINT, variant_users BIGINT, control_value DOUBLE, variant_value DOUBLE, difference DOUBLE,
-        interval_low DOUBLE, interval_high DOUBLE, p_value DOUBLE, p_value_holm DOUBLE, is_significant BOOLEAN,
-        minimum_detectable_effect DOUBLE, balance_p_value DOUBLE, starts_on DATE, ends_on DATE""",
+        as_of DATE, campaign_id VARCHAR, comparison VARCHAR, control VARCHAR, variant VARCHAR, metric VARCHAR,
+        status VARCHAR, control_users BIGINT, variant_users BIGINT, control_value DOUBLE, variant_value DOUBLE,
+        difference DOUBLE, interval_low DOUBLE, interval_high DOUBLE, p_value DOUBLE, p_value_holm DOUBLE,
+        is_significant BOOLEAN, minimum_detectable_effect DOUBLE, balance_p_value DOUBLE, starts_on DATE,
+        ends_on DATE""",
+    "cap_simulation": """
+        as_of date, policy varchar, windows varchar, segment varchar, channel varchar, contacts bigint, removed bigint,
+        removed_share double, users bigint, users_over_before bigint, users_over_after bigint, clicks_touched bigint,
+        revenue_touched decimal(18, 2), cost_saved decimal(18, 4)
+    """,
 }
 
 

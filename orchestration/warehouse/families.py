@@ -51,10 +51,9 @@ def family_models(project: Path = DBT_PROJECT) -> dict[str, Path]:
 
 def families(project: Path = DBT_PROJECT) -> list[Family]:
     """Return the families, by name; what people declare of themselves is in the folder declared."""
-    unpublished = dbt_vars(project).get("unpublished_families") or []
-    pages = _pages(project)
+    pages, published = _pages(project), published_families(project)
     return [
-        Family(name, path.parent.name == "declared", name not in unpublished, **_meta(pages.get(path.stem, {})))
+        Family(name, path.parent.name == "declared", name in published, **_meta(pages.get(path.stem, {})))
         for name, path in family_models(project).items()
     ]
 
@@ -73,7 +72,8 @@ def _meta(page: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 def published_families(project: Path = DBT_PROJECT) -> list[str]:
     """Return the names of the families that user_360 has a column of, sorted."""
-    return [family.name for family in families(project) if family.is_published]
+    unpublished = dbt_vars(project).get("unpublished_families") or []
+    return [name for name in family_models(project) if name not in unpublished]
 
 
 def placeholders(text: str) -> list[str]:
@@ -129,7 +129,8 @@ def _filled(page: Any, fillings: Mapping[str, list[Any]]) -> Any:
 def _pages(project: Path) -> dict[str, dict[str, Any]]:
     """Return what the YAML files of the families say of their models, by name."""
     paths = sorted((project / "models" / "families").rglob("*.yml"))
-    pages = [yaml.safe_load(path.read_text(encoding="utf-8")) or {} for path in paths]
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    pages = [yaml.load(path.read_text(encoding="utf-8"), loader) or {} for path in paths]
     return {model["name"]: model for page in pages for model in page.get("models") or []}
 
 

@@ -51,3 +51,25 @@ def file_lock(path: Path, wait_seconds: float, report: Callable[[str], None], wh
                     said_so = True
                 time.sleep(0.2)
         yield file.fileno()
+
+
+@contextmanager
+def not_beside_a_run(warehouse: Path, what: str, otherwise: str = "") -> Iterator[None]:
+    """Share the lock while a file is read: a run that starts waits, where DuckDB would refuse it the file.
+
+    ``what`` is the file, in words, and ``otherwise`` what can be done instead of asking again. Raises BarometerError
+    where a run holds the lock, or the user may not read it.
+    """
+    try:
+        file = (warehouse / ".lock").open()
+    except OSError as error:
+        raise BarometerError(
+            f"{what[0].upper()}{what[1:]} can't be read: {error}",
+            f"Ask as the user who runs the pipeline{otherwise}.",
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BarometerError(f"A run is writing to {what}.", f"Ask again when it has ended{otherwise}.") from None
+        yield

@@ -28,10 +28,11 @@ from tests.benchmarks.families import segment_families
 from tests.benchmarks.loop import plan_in_the_loop, table
 from tests.benchmarks.overhead import empty_daily_runs
 from tests.benchmarks.plan import contact_plan
+from tests.benchmarks.simulate import simulated_caps
 from tests.benchmarks.simulator import simulated_world
 from tests.benchmarks.sync import mirrored_users
 
-_GROUPS = ("runs", "overhead", "loader", "simulator", "families", "plan", "sync", "loop")
+_GROUPS = ("runs", "overhead", "loader", "simulator", "families", "plan", "simulate", "sync", "loop")
 _EVENTS = """
     copy (
         select
@@ -65,6 +66,9 @@ def main() -> None:
         "--family-users", type=int, default=2_000_000, help="users of the segment families (default: 2,000,000)"
     )
     parser.add_argument("--plan-users", type=int, default=2_000_000, help="users of the plan (default: 2,000,000)")
+    parser.add_argument(
+        "--simulate-messages", type=int, default=4_000_000, help="messages of simulated caps (default: 4,000,000)"
+    )
     parser.add_argument("--sync-users", type=int, default=1_000_000, help="users of a sync (default: 1,000,000)")
     parser.add_argument("--loop-users", type=int, default=1_000, help="people of the plan in the loop (default: 1,000)")
     parser.add_argument("--loop-days", type=int, default=90, help="days of the plan in the loop (default: 90)")
@@ -86,6 +90,7 @@ def main() -> None:
             "simulator": lambda: simulated_world(Path(folder), options.users),
             "families": lambda: segment_families(Path(folder), options.family_users),
             "plan": lambda: contact_plan(Path(folder), options.plan_users),
+            "simulate": lambda: simulated_caps(Path(folder), options.simulate_messages),
             "sync": lambda: mirrored_users(Path(folder), options.sync_users),
             "loop": lambda: plan_in_the_loop(
                 Path(folder), options.loop_users, options.loop_days, options.loop_seed, options.loop_others

@@ -412,10 +412,10 @@ def kill_at(folder: Folder, as_of: date, moment: Moment, pace: Pace) -> Kill | N
     run, started = folder.start(as_of, is_cold=moment.stage == "start"), time.monotonic()
     stages = list(STAGES)
     while run.process.poll() is None and stages.index(run.stage()) < stages.index(moment.stage):
-        time.sleep(0.01)
+        time.sleep(0.05)
     deadline = time.monotonic() + moment.share * pace.of(moment.stage)
     while run.process.poll() is None and time.monotonic() < deadline:
-        time.sleep(min(0.01, max(deadline - time.monotonic(), 0)))
+        time.sleep(min(0.05, max(deadline - time.monotonic(), 0)))
     if run.process.poll() is not None:
         assert run.process.returncode == 0, run.output()
         pace.learn(run, time.monotonic() - started)

@@ -105,7 +105,8 @@ def _go_through_kills(killed: Folder, undisturbed: Folder, first: date, second: 
         pair = [undisturbed.start(second) for _ in range(2)]
         for run in pair:
             run.wait_for(lambda run=run: waiting(undisturbed) in run.output())  # type: ignore[misc]
-    with reading(killed.published) as read:
+    # so many answers that each reader meets both builds; more would only take the time of the runs
+    with reading(killed.published, pause=1.5) as read:
         # extracting is over in a moment; `python -m tests.faults.soak` has it too
         for stage in (name for name in STAGES if name not in ("extracting", "end")):
             # dbt itself is there for most of its stage; killed early in publishing, a build is built again

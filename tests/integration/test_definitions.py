@@ -28,8 +28,13 @@ AS_OF_MODELS = {
     "int_ab_tests",
     "int_address_holders",
     "int_address_holders_now",
+    "int_attribute_coverage",
     "int_audience_members",
     "int_audiences",
+    "int_backtest_cuts",
+    "int_backtest_late_days",
+    "int_backtest_orders",
+    "int_backtest_users",
     "int_bounced_addresses",
     "int_campaign_variants",
     "int_campaigns",
@@ -41,8 +46,16 @@ AS_OF_MODELS = {
     "int_channel_response",
     "int_channel_vetoes",
     "int_contact_days",
+    "int_contact_segments",
     "int_dose_arms",
+    "int_dose_curve",
+    "int_dose_days",
+    "int_dose_tests",
+    "int_dose_users",
     "int_engagement_spans",
+    "int_family_quality",
+    "int_fatigue_days",
+    "int_fatigued_before_contacts",
     "int_folded_segments",
     "int_known_users",
     "int_measured_orders",
@@ -52,10 +65,14 @@ AS_OF_MODELS = {
     "int_plan_room",
     "int_planned_contacts",
     "int_policy_caps",
+    "int_quality_sample",
+    "int_reachable_spans",
     "int_recent_orders",
     "int_recent_purchases",
     "int_recut_segments",
     "int_rfm_cut_points",
+    "int_segment_measures",
+    "int_segment_pairs",
     "int_shared_addresses",
     "int_universal_holdout",
     "int_user_abandonment",
@@ -66,6 +83,7 @@ AS_OF_MODELS = {
     "int_user_cap_use",
     "int_user_last_activity",
     "int_user_lead_score",
+    "int_user_measures",
     "int_user_messages",
     "int_user_orders",
     "int_user_policy_segment",
@@ -149,11 +167,13 @@ ASSETS = {
     "audiences": {f"aud_{audience.name}" for audience in audiences()},
     "marts": {
         "ab_test_results",
+        "attribute_coverage",
         "audience_catalog",
         "bad_values",
         "build_info",
         "calendar",
         "campaign_performance",
+        "cap_simulation",
         "channel_eligibility",
         "contact_caps",
         "contact_plan",
@@ -161,9 +181,13 @@ ASSETS = {
         "contact_pressure_by_channel",
         "contact_suppressions",
         "data_checks",
+        "dose_response",
         "extract_blocks",
+        "family_overlap",
+        "fatigue_curve",
         "fct_contacts",
         "load_files",
+        "outlook_backtest",
         "pipeline_runs",
         "planned_contacts",
         "rejected_files",
@@ -174,6 +198,8 @@ ASSETS = {
         "segment_catalog",
         "segment_history",
         "segment_migration",
+        "segment_profiles",
+        "segment_quality",
         "segment_sizes",
         "sync_rows",
         "sync_runs",
@@ -197,7 +223,7 @@ OF_A_DATE = {
 EXTERNAL = {f"control/{name}" for name in ASSETS["control"]}
 JOBS = {"nightly", "intraday", "backfill", "sync"}
 #: Jobs that build nothing, need no lock and have no partitions.
-READERS = {"explain"}
+READERS = {"explain", "simulate"}
 #: Steps that write a DuckDB file.
 WRITERS = {"load_landing_files", "dbt_models", "published__barometer_duckdb", "extracts__segments"}
 OUR_CHECKS = {"nothing_hides_a_wish_to_be_left_alone"}
@@ -406,7 +432,9 @@ def test_every_mart_is_public_described_and_under_contract(models: dict[str, Any
 
 def test_exposures_say_who_reads_what(manifest: Mapping[str, Any]) -> None:
     exposures = {node["name"]: node for node in manifest["exposures"].values()}
-    assert set(exposures) == {"published_file", "segment_extracts", "plan_lists", "run_summary", "explain", "report"}
+    assert set(exposures) == {
+        "explain", "plan_lists", "published_file", "report", "run_summary", "segment_extracts", "simulate"
+    }  # fmt: skip
     read = {name: {key.split(".")[-1] for key in node["depends_on"]["nodes"]} for name, node in exposures.items()}
     assert read["published_file"] == ASSETS["marts"]
     assert all(node["owner"]["name"] and node["description"] for node in exposures.values())

@@ -21,7 +21,7 @@ from tests import compiled_sql
 from tests.landed import Landed, Row, policy_of, rows_of, wrong_in
 from tests.loop import LateLogs, Loop
 
-DAYS = 30
+DAYS = 20
 #: Days of the shop's own calendar before.
 BEFORE = 40
 LATE = 3

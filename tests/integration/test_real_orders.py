@@ -120,7 +120,7 @@ def _check_published_summary(found: dict[str, dict[str, Any]]) -> None:
             assert abs(days / 7 - weeks) < 0.00501, customer
 
 
-# CDNOW, the sample: the whole pipeline
+# CDNOW, the sample: the whole pipeline, by `make soak`; everybody below has the sample's customers too
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +132,7 @@ def cdnow(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return shop
 
 
+@pytest.mark.soak
 def test_cdnow_sample_equals_the_published_summary(cdnow: Shop) -> None:
     found = cdnow.by_user("rfm")
     assert found.keys() == published_summary().keys()
@@ -139,12 +140,14 @@ def test_cdnow_sample_equals_the_published_summary(cdnow: Shop) -> None:
     _check_rfm(found, _orders_of(cdnow.landing), CDNOW_DAY)
 
 
+@pytest.mark.soak
 def test_cdnow_sample_is_in_every_family_once(cdnow: Shop) -> None:
     users = set(cdnow.by_user("user_360"))
     assert users == published_summary().keys()
     _check_families(cdnow.rows("select family, user_id, segment from marts.user_segments"), users)
 
 
+@pytest.mark.soak
 def test_a_second_run_skips_what_is_the_same(cdnow: Shop) -> None:
     before = cdnow.files()
     said = cdnow.run()
@@ -199,7 +202,7 @@ def test_every_order_of_the_master_file_counts_in_the_end(everybody: tuple[compi
     assert sum(row["net_revenue"] for row in users) == sum(row["gross_amount"] for row in _orders_of(landing))
 
 
-# Online Retail II: the whole pipeline
+# Online Retail II: the whole pipeline, by `make soak`
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +252,7 @@ def _sold(invoices: dict[str, Invoice]) -> dict[str, Invoice]:
 
 
 @pytest.mark.download
+@pytest.mark.soak
 def test_online_retail_is_accounted_for(retail: tuple[Shop, Written], invoices: dict[str, Invoice]) -> None:
     shop, written = retail
     assert written == Written(lines=525461, orders=28816, items=523340, left_out=2121)
@@ -270,6 +274,7 @@ def test_online_retail_is_accounted_for(retail: tuple[Shop, Written], invoices: 
 
 
 @pytest.mark.download
+@pytest.mark.soak
 def test_online_retail_orders_customers_and_revenue(retail: tuple[Shop, Written], invoices: dict[str, Invoice]) -> None:
     shop, _ = retail
     users = shop.by_user("user_360")
@@ -290,6 +295,7 @@ def test_online_retail_orders_customers_and_revenue(retail: tuple[Shop, Written]
 
 
 @pytest.mark.download
+@pytest.mark.soak
 def test_online_retail_rfm(retail: tuple[Shop, Written], invoices: dict[str, Invoice]) -> None:
     shop, _ = retail
     orders = [

@@ -18,7 +18,7 @@ from tests.properties.setups import SETUPS, Setup
 from tests.properties.test_rules import difference, keyed, seeds_of
 from tests.properties.worlds import DATES, make_case, make_policy, write_world
 
-_WORLDS = 40
+_WORLDS = 28
 _PREFIXES = [f"w{number}_" for number in range(_WORLDS)]
 _SPLITS = {
     "reactivate_dormant": oracle.CampaignSetting(

@@ -11,7 +11,7 @@ from tests import compiled_sql
 from tests.properties.orders import AS_OF, WORLDS, Warehouse, try_round
 
 #: ``python -m tests.properties.orders`` tries many more.
-_ROUNDS = 2
+_ROUNDS = 1
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from tests.properties.syncs import (
 from tests.standins.contracts import all_against
 
 #: Of each kind; ``python -m tests.properties.syncs`` plays many more.
-_SCRIPTS = 3
+_SCRIPTS = 2
 _OF_HTTP = [kind for kind in TRIED_KINDS if kind != "files"]
 
 

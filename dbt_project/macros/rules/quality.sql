@@ -28,6 +28,12 @@
 {%- endmacro %}
 
 
+{% macro share(value) -%}
+    {#- A share as it is published: from 0 to 1 whatever rounding says; null stays null. -#}
+    round(case when {{ value }} < 0 then 0 when {{ value }} > 1 then 1 else {{ value }} end, 6)
+{%- endmacro %}
+
+
 {% macro first_of(names) -%}
     {#- The name of the first column that is not null. -#}
     case {% for name in names %}when {{ name }} is not null then '{{ name }}' {% endfor %}end

@@ -197,7 +197,7 @@ def _means(draw: Draw, effect: float) -> tuple[Arm, Arm]:
 
 @pytest.mark.parametrize(
     ("worlds", "arms", "compare", "effect"),
-    [(WORLDS, _shares, compare_shares, 0.03), (WORLDS // 2, _means, compare_means, 4.0)],
+    [(WORLDS, _shares, compare_shares, 0.03), (WORLDS // 4, _means, compare_means, 4.0)],
 )
 def test_intervals_cover_the_truth_and_nothing_is_rarely_something(
     worlds: int, arms: Callable[[Draw, float], tuple[Arm, Arm]], compare: Callable[..., Any], effect: float
@@ -216,7 +216,7 @@ def test_intervals_cover_the_truth_and_nothing_is_rarely_something(
 
 def test_with_many_variants_a_campaign_without_effect_is_rarely_a_success() -> None:
     """Holm keeps the chance of a single false success of a campaign at 5 %, and no test of it would be at 5 % alone."""
-    draw, worlds = np.random.default_rng(8), WORLDS // 2
+    draw, worlds = np.random.default_rng(8), WORLDS // 4
     arms = [[share_arm(draw.binomial(1_000, 0.1), 1_000, name) for name in "abcd"] for _ in range(worlds)]
     results = [judged(*arms_of_one) for arms_of_one in arms]
     false = sum(any(result.is_significant for result in of_one) for of_one in results) / worlds

@@ -93,7 +93,7 @@ def histories(draw: st.DrawFn) -> list[Sent]:
 
 
 @pytest.mark.parametrize("windows", WINDOWS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(sent=histories(), caps=caps)
 def test_what_is_kept_is_what_the_rules_keep(windows: str, sent: list[Sent], caps: list[Cap]) -> None:
     assert replayed(sent, caps, windows) == by_the_rules(sent, caps, windows)

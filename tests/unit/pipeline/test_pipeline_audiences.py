@@ -80,7 +80,7 @@ def test_the_sql_may_use_any_name() -> None:
 
 UNKNOWN = (
     "must be one of objective, criteria, offer, channels, value, message_class, holdout_share, variants, salt, "
-    "repeat_after_days, max_sends, max_per_day, each_order, drops_silent_channels, promotes_category, returns"
+    "repeat_after_days, max_sends, max_per_day, each_order, drops_silent_channels, promotes_category, returns, needs"
 )
 CASES: dict[str, tuple[bytes, str]] = {
     "no config": (b"select 1", ", config: has no meta, must be like {{ config(meta={...}) }} with objective, criteria, "
@@ -255,6 +255,7 @@ def test_the_macro_tells_every_key(project: Path) -> None:
         "drops_silent_channels": False,
         "promotes_category": None,
         "returns": [],
+        "needs": [],
     }
     assert c["name"] == "c"
     assert "{{ return([]) }}" in audience_macro([])
@@ -277,3 +278,4 @@ def test_the_project_s_audiences() -> None:
     assert found["post_purchase_care"].message_class == "transactional"
     assert found["category_news"].returns[0] == "campaign_id"
     assert found["win_back_lapsed"].max_sends == 3
+    assert found["champions_thanks"].needs == ("orders.order_id", "orders.currency")

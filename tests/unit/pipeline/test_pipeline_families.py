@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orchestration.errors import BarometerError
 from orchestration.warehouse.families import families, placeholders, published_families, write_generated
 
 TEMPLATE = """
@@ -77,8 +78,19 @@ def test_user_360_has_a_column_and_a_condition_of_each_published_family(project:
 def test_macros_name_families_and_the_thresholds_of_the_catalogue(project: Path) -> None:
     write_generated(project)
     macros = (project / "macros" / "generated" / "family_models.sql").read_text()
-    assert "{'name': 'gender', 'is_declared': True, 'is_published': True}" in macros
+    assert "{'name': 'gender', 'is_declared': True, 'is_published': True, 'built_from': [], 'needs': []}" in macros
     assert "catalog_thresholds() %}{{ return(['days']) }}" in macros
+
+
+def test_a_page_says_what_a_family_is_built_from_and_needs(project: Path) -> None:
+    page = project / "models" / "families" / "fam_rfm.yml"
+    meta = "{built_from: [orders_365d], needs: [orders.order_id], owner: crm}"
+    page.write_text(f"models: [{{name: fam_rfm, config: {{meta: {meta}}}}}]")
+    rfm = {family.name: family for family in families(project)}["rfm"]
+    assert (rfm.built_from, rfm.needs) == (("orders_365d",), ("orders.order_id",))
+    page.write_text("models: [{name: fam_rfm, config: {meta: {built_from: [orders]}}}]")
+    with pytest.raises(BarometerError, match="fam_rfm, meta built_from: is .*must be a list out of visits_30d"):
+        families(project)
 
 
 def test_files_are_written_only_when_they_change(project: Path) -> None:

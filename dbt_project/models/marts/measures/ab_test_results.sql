@@ -1,8 +1,8 @@
 -- One row per (campaign_id, comparison, variant, metric): a variant against its control. Computed after dbt, from the sums of the arms.
 {{ config(materialized='view') }}
--- depends_on: {{ ref('int_ab_test_arms') }}
+-- depends_on: {{ ref('int_ab_test_arms') }}, {{ ref('build_info') }}
 select
-    (select as_of from {{ ref('build_info') }}) as as_of,
+    as_of,
     campaign_id,
     comparison,
     control,

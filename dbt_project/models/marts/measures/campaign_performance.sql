@@ -1,21 +1,7 @@
 -- One row per campaign, variant, channel and engagement segment on the day before: what its messages of the measured days brought.
 {%- set counts = ['delivered', 'opened', 'clicked', 'unsubscribed', 'complained'] %}
-with
-
-channels as (
-
-    select channel, message_cost, reports_reactions from {{ ref('channels') }}
-
-),
-
-campaigns as (
-
-    select campaign_id, name from {{ ref('stg_campaigns') }} where {{ known_on(as_of()) }}
-
-),
-
-messages as (
-
+{#- Read three times, in three ways: kept as a CTE it would hold every message of the year in memory. #}
+{%- set messages %}
     select
         contacts.message_id,
         contacts.user_id,
@@ -38,13 +24,25 @@ messages as (
             and {{ add_days('contacts.contact_date', -1) }} >= spans.valid_from
             and {{ add_days('contacts.contact_date', -1) }} < spans.valid_to
     where {{ in_last('contacts.contact_date', var('measures_days')) }}
+{%- endset %}
+with
+
+channels as (
+
+    select channel, message_cost, reports_reactions from {{ ref('channels') }}
+
+),
+
+campaigns as (
+
+    select campaign_id, name from {{ ref('stg_campaigns') }} where {{ known_on(as_of()) }}
 
 ),
 
 to_win_back as (
 
     select message_id, user_id, campaign_id, variant, channel, engagement, sent_at, has_reached
-    from messages
+    from ({{ messages }}) as messages
     where
         engagement in ('dormant', 'one_time')
         and {{ business_date("sent_at + interval '" ~ var('outcome_visit_days') ~ "' day") }} <= {{ as_of() }}
@@ -84,7 +82,7 @@ touched_orders as (
         max(touches.revenue) as revenue,
         bool_or(touches.is_last_touch) as is_last_touch
     from {{ ref('int_message_orders') }} as touches
-    inner join messages on touches.message_id = messages.message_id
+    inner join ({{ messages }}) as messages on touches.message_id = messages.message_id
     group by messages.campaign_id, messages.variant, messages.channel, messages.engagement, touches.order_id
 
 ),
@@ -101,7 +99,7 @@ parts as (
         {%- endfor %}
         0 as any_touch_orders, 0 as any_touch_revenue, 0 as last_touch_orders, 0 as last_touch_revenue,
         0 as reengageable, 0 as reengaged
-    from messages
+    from ({{ messages }}) as messages
     group by campaign_id, variant, channel, engagement
 
     union all

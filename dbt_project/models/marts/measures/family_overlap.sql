@@ -37,19 +37,23 @@ summed as (
 
 ),
 
-coefficients as (
+squares as (
 
     select
         summed.family,
         summed.other_family,
-        round(sqrt(least(
-            greatest(cast(summed.mean_square as double) - 1, 0)
-            / nullif(least(counts.segments, other_counts.segments) - 1, 0),
-            1
-        )), 6) as cramers_v
+        (cast(summed.mean_square as double) - 1)
+        / nullif(least(counts.segments, other_counts.segments) - 1, 0) as square
     from summed
     inner join segment_counts as counts on summed.family = counts.family
     inner join segment_counts as other_counts on summed.other_family = other_counts.family
+
+),
+
+coefficients as (
+
+    select family, other_family, {{ share('sqrt(case when square > 0 then square when square <= 0 then 0 end)') }} as cramers_v
+    from squares
 
 )
 

@@ -3,22 +3,40 @@
 
 with
 
-of_plans as (
+-- a test whose settings have changed is another one
+recorded as (
 
-    select campaign_id, min(audience) as audience
-    from {{ ref('stg_planned_contacts') }}
-    where plan_date <= {{ as_of() }}
-    group by campaign_id
+    select
+        campaign_id,
+        started_on,
+        variants,
+        holdout_share,
+        lead(started_on) over (partition by campaign_id order by started_on) as next_started_on
+    from {{ source('raw', 'planned_tests') }}
+    where started_on <= {{ as_of() }}
 
 ),
 
--- a test whose settings have changed is another one
+-- what ended stays to be read until the next one begins, also while everybody gets the same
 periods as (
 
-    select campaign_id, started_on, variants, holdout_share
-    from {{ source('raw', 'planned_tests') }}
-    where started_on <= {{ as_of() }}
+    select *
+    from recorded
+    where {{ splits_users('variants', 'holdout_share') }}
     qualify row_number() over (partition by campaign_id order by started_on desc) = 1
+
+),
+
+of_plans as (
+
+    select
+        planned.campaign_id,
+        min(planned.audience) as audience,
+        bool_or(recorded.campaign_id is not null) as is_recorded
+    from {{ ref('stg_planned_contacts') }} as planned
+    left join (select distinct campaign_id from recorded) as recorded on planned.campaign_id = recorded.campaign_id
+    where planned.plan_date <= {{ as_of() }}
+    group by planned.campaign_id
 
 ),
 
@@ -35,13 +53,14 @@ planned as (
         true as is_planned,
         coalesce(periods.started_on, {{ start_of_time() }}) as started_on,
         case
-            when periods.campaign_id is null then coalesce(settings.variants, audiences.variants) else periods.variants
+            when of_plans.is_recorded then periods.variants else coalesce(settings.variants, audiences.variants)
         end as variants,
         case
-            when periods.campaign_id is null then coalesce(settings.holdout_share, audiences.holdout_share)
-            else periods.holdout_share
+            when of_plans.is_recorded then periods.holdout_share
+            else coalesce(settings.holdout_share, audiences.holdout_share)
         end as holdout_share,
-        settings.test_ends_on
+        settings.test_ends_on,
+        {{ add_days('periods.next_started_on', -1) }} as ended_on
     from of_plans
     left join periods on of_plans.campaign_id = periods.campaign_id
     left join settings on of_plans.campaign_id = settings.campaign_id
@@ -58,7 +77,8 @@ logged as (
         {{ start_of_time() }} as started_on,
         settings.variants,
         cast(0 as decimal(9, 6)) as holdout_share,
-        settings.test_ends_on
+        settings.test_ends_on,
+        cast(null as date) as ended_on
     from (
         select distinct campaign_id
         from {{ ref('fct_contacts') }}
@@ -82,9 +102,12 @@ select
     tests.campaign_id,
     tests.is_planned,
     tests.started_on,
-    coalesce(tests.test_ends_on, campaigns.ends_on) as ends_on,
+    case
+        when tests.ended_on <= coalesce(tests.test_ends_on, campaigns.ends_on, tests.ended_on) then tests.ended_on
+        else coalesce(tests.test_ends_on, campaigns.ends_on)
+    end as ends_on,
     tests.variants,
     tests.holdout_share
 from (select * from planned union all select * from logged) as tests
 left join campaigns on tests.campaign_id = campaigns.campaign_id
-where not tests.is_planned or tests.variants is not null or tests.holdout_share > 0
+where not tests.is_planned or {{ splits_users('tests.variants', 'tests.holdout_share') }}

@@ -1,5 +1,4 @@
 -- One row per (dataset, attribute) that a family or an audience needs: of how many users it could be known, and of how many it is, as of the date.
-{{ config(database='build') }}
 {#- what people say of themselves, and the family that shows whether it can be read -#}
 {%- set declared = {
     'birth_date': 'age_band', 'gender': 'gender', 'country': 'country', 'region': 'region', 'city': 'city',

@@ -273,13 +273,7 @@ event_days as (
         count(case when classified.event_class = 'product_view' then 1 end) as product_views,
         sum(
             case when last_orders.user_id is null or classified.occurred_at > last_orders.last_ordered_at then classified.intent_weight end
-        ) as intent,
-        count(case
-            when
-                classified.event_class = 'product_view'
-                and (last_orders.user_id is null or classified.occurred_at > last_orders.last_ordered_at)
-                then 1
-        end) as lead_product_views
+        ) as intent
     from classified
     left join last_orders
         on classified.cut_date = last_orders.cut_date and classified.user_id = last_orders.user_id
@@ -296,8 +290,7 @@ select
     cast(coalesce(event_days.cart_adds, 0) as bigint) as cart_adds,
     cast(coalesce(event_days.product_views, 0) as bigint) as product_views,
     -- of what came after the last order
-    cast(coalesce(event_days.intent, 0) as decimal(18, 3)) as intent,
-    cast(coalesce(event_days.lead_product_views, 0) as bigint) as lead_product_views
+    cast(coalesce(event_days.intent, 0) as decimal(18, 3)) as intent
 from touched_days
 left join visit_days
     on

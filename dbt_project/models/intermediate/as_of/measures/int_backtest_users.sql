@@ -53,8 +53,7 @@ days as (
         rollup_days.visits_begun,
         rollup_days.cart_adds,
         rollup_days.product_views,
-        rollup_days.intent,
-        rollup_days.product_views as lead_product_views
+        rollup_days.intent
     from rollup_days
     where
         not exists (
@@ -67,9 +66,7 @@ days as (
 
     union all
 
-    select
-        cut_date, user_id, activity_date, visits, visits_begun, cart_adds, product_views, intent, lead_product_views
-    from late_days
+    select cut_date, user_id, activity_date, visits, visits_begun, cart_adds, product_views, intent from late_days
 
 ),
 

@@ -111,6 +111,7 @@ pieces as (
 
     select user_id, 'new' as segment, known_date as valid_from, least(known_until, new_until) as valid_to
     from states
+    where new_until is not null
 
     union all
 

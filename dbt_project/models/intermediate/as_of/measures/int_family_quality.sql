@@ -53,6 +53,20 @@ summed as (
     from parts
     group by family
 
+),
+
+-- SSB / SST, both about the mean of all; null where everybody is the same
+explained as (
+
+    select
+        family
+        {%- for measure in quality_measures() %}
+        {%- set name = measure.name %},
+        ({{ name }}_part - {{ name }}_sum * {{ name }}_sum / nullif({{ name }}_users, 0))
+        / nullif({{ name }}_squares - {{ name }}_sum * {{ name }}_sum / nullif({{ name }}_users, 0), 0) as {{ name }}
+        {%- endfor %}
+    from summed
+
 )
 
 select
@@ -65,14 +79,10 @@ select
     round(cast(summed.smallest_users as double) / summed.users, 6) as smallest_share,
     cast(summed.smallest_users as double) / summed.users < {{ var('quality_min_share') }} as is_too_small,
     round(cast(summed.largest_users as double) / summed.users, 6) as largest_share
-    {%- for measure in quality_measures() %}
-    {%- set name = 'summed.' ~ measure.name %},
-    -- SSB / SST, both about the mean of all; null where everybody is the same
-    round(least(greatest(
-        ({{ name }}_part - {{ name }}_sum * {{ name }}_sum / nullif({{ name }}_users, 0))
-        / nullif({{ name }}_squares - {{ name }}_sum * {{ name }}_sum / nullif({{ name }}_users, 0), 0),
-        0), 1), 6) as eta2_{{ measure.name }}
+    {%- for measure in quality_measures() %},
+    {{ share('explained.' ~ measure.name) }} as eta2_{{ measure.name }}
     {%- endfor %},
     listed.built_from
 from listed
 inner join summed on listed.family = summed.family
+inner join explained on listed.family = explained.family

@@ -23,6 +23,7 @@ touches as (
     select
         messages.message_id,
         orders.order_id,
+        orders.user_id,
         orders.revenue,
         row_number() over (partition by orders.order_id order by messages.sent_at desc, messages.message_id desc) as place
     from messages
@@ -37,6 +38,8 @@ touches as (
 select
     message_id,
     order_id,
+    -- whoever is erased during the day goes by it
+    user_id,
     revenue,
     place = 1 as is_last_touch
 from touches

@@ -1,0 +1,221 @@
+"""Caps on random worlds: policy segments of past days against the oracle's, and replays against one contact by contact.
+
+Here bounces and failures come late, orders are cancelled and links of devices found later, so that what is known now
+is not what was known then.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from orchestration.measures.cap_simulation import ALL, Outcome, Period, cap_of, simulate
+from orchestration.measures.replay import CALENDAR, ROLLING, WINDOWS, Cap
+from orchestration.settings import seed_rows
+from tests import compiled_sql
+from tests.properties import oracle
+from tests.properties.oracle.as_of import AsOf
+from tests.properties.oracle.erasure import without_erased
+from tests.properties.oracle.policy import policy_segments
+from tests.properties.setups import SETUPS, Setup
+from tests.properties.worlds import DATES, make_case, make_policy, whole, write_batch
+
+MODELS = ("int_contact_segments", "int_message_orders", "fct_contacts")
+MEASURED_DAYS = 365
+COSTS = {row["channel"]: Decimal(row["message_cost"]) for row in seed_rows("channels")}
+
+
+def made_late(world: oracle.World, as_of: date, chooser: random.Random) -> oracle.World:
+    """Add many messages to a few users, with outcomes, cancellations and links that become known days later."""
+    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    users = sorted(oracle.users_as_of(world, as_of))
+    end = datetime.combine(as_of, time(20), UTC)
+    for user in chooser.sample(users, min(3, len(users))):
+        for number in range(chooser.choice((12, 20, 30))):
+            message = f"{user}_late_{number}"
+            sent_at = end - timedelta(hours=chooser.randrange(24 * chooser.choice((20, 50, 90))))
+            channel = chooser.choice(("email", "email", "push", "sms"))
+            rows["messages"].append({"message_id": message, "user_id": user, "channel": channel, "sent_at": sent_at})
+            for event in range(chooser.choice((0, 0, 0, 1, 2, 3))):
+                delay = timedelta(hours=chooser.choice((-30, 0, 0, 1, 20, 30, 100, 240)))
+                name = chooser.choice(
+                    ("bounced", "bounced", "failed", "delivered", "delivered", "delivered", "clicked")
+                )
+                rows["message_events"].append({
+                    "event_id": f"{message}_{event}",
+                    "message_id": message,
+                    "event": name,
+                    "bounce_type": chooser.choice((None, "soft", "soft", "hard")) if name == "bounced" else None,
+                    "occurred_at": sent_at + delay,
+                })  # fmt: skip
+        for number in range(chooser.choice((0, 1, 2))):
+            at = end - timedelta(hours=chooser.randrange(24 * 40))
+            order = {"order_id": f"{user}_late_{number}", "user_id": user, "ordered_at": at}
+            order["gross_amount"] = Decimal("10.00")
+            later = at + timedelta(hours=chooser.choice((1, 30, 100, 300)))
+            rows["orders"].append({**order, "status": "placed", "updated_at": at})
+            status = chooser.choice(("cancelled", "completed", "refunded"))
+            rows["orders"].append({**order, "status": status, "updated_at": later})
+        for number in range(chooser.choice((0, 1, 2))):
+            at, device = end - timedelta(hours=chooser.randrange(24 * 40)), f"{user}_late_{number}"
+            rows["events"].append({"event_id": device, "anonymous_id": device, "event": "page", "timestamp": at})
+            for owner in chooser.sample(users, min(chooser.choice((1, 2)), len(users))):
+                delay = timedelta(hours=chooser.choice((-200, -50, 1, 30, 100, 300)))
+                rows["identities"].append({"anonymous_id": device, "user_id": owner, "linked_at": at + delay})
+    datasets: dict[str, Any] = {name: [*world.rows(name), *more] for name, more in rows.items()}
+    return replace(world, **datasets)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A contact, as the oracle knows it."""
+
+    message_id: str
+    user: str
+    day: date
+    sent_at: datetime
+    channel: str
+    segment: str
+    is_clicked: bool
+
+
+def contacts_of(world: oracle.World, as_of: date) -> list[Sent]:
+    """The contacts of the measured days, each with the policy segment of the day before."""
+    found = [contact for contact in oracle.contacts_as_of(world, as_of).values() if contact.is_contact]
+    found = [contact for contact in found if (as_of - contact.contact_date).days < MEASURED_DAYS]
+    known = without_erased(world)
+    eves = {contact.contact_date - timedelta(days=1) for contact in found}
+    segments = {eve: policy_segments(AsOf(known, eve)) for eve in eves}
+    return [
+        Sent(
+            contact.message_id,
+            contact.user_id,
+            contact.contact_date,
+            contact.sent_at,
+            contact.channel,
+            segments[contact.contact_date - timedelta(days=1)].get(contact.user_id, "default"),
+            contact.is_clicked,
+        )
+        for contact in found
+    ]
+
+
+def is_within(contact: Sent, before: Sequence[Sent], caps: Sequence[Cap], windows: str) -> bool:
+    """Whether a contact is within every fitting cap beside those of the same user before it."""
+    for cap in caps:
+        if cap.policy_segment not in ("*", contact.segment) or cap.channel not in (ALL, contact.channel):
+            continue
+        counted = [
+            each
+            for each in before
+            if cap.channel in (ALL, each.channel) and in_window(each.day, contact.day, cap.window_days, windows)
+        ]
+        if len(counted) >= cap.max_contacts:
+            return False
+    return True
+
+
+def in_window(earlier: date, day: date, days: int, windows: str) -> bool:
+    if windows == CALENDAR and days == 7:
+        return earlier.isocalendar()[:2] == day.isocalendar()[:2]
+    if windows == CALENDAR and 28 <= days <= 31:
+        return (earlier.year, earlier.month) == (day.year, day.month)
+    return (day - earlier).days < days
+
+
+def outcomes(
+    sent: Sequence[Sent], caps: Sequence[Cap], windows: str, orders: Sequence[tuple[str, str, Decimal | None]]
+) -> dict[tuple[str, str], tuple[Any, ...]]:
+    """What the caps do to contacts, counted for each segment and channel."""
+    kept: list[Sent] = []
+    removed = set()
+    for contact in sent:
+        if is_within(contact, [each for each in kept if each.user == contact.user], caps, windows):
+            kept.append(contact)
+        else:
+            removed.add(contact.message_id)
+    over = {
+        side: {
+            each.message_id
+            for n, each in enumerate(those)
+            if not is_within(each, [other for other in those[:n] if other.user == each.user], caps, ROLLING)
+        }
+        for side, those in (("before", sent), ("after", kept))
+    }
+    found = {}
+    cells = {(s, c) for each in sent for s in (each.segment, ALL) for c in (each.channel, ALL)} | {(ALL, ALL)}
+    for segment, channel in cells:
+        here = [each for each in sent if segment in (ALL, each.segment) and channel in (ALL, each.channel)]
+        gone = [each for each in here if each.message_id in removed]
+        lost = {each.message_id for each in gone}
+        touched = {order: revenue for message, order, revenue in orders if message in lost and revenue is not None}
+        found[segment, channel] = (
+            len(here),
+            len(gone),
+            len({each.user for each in here}),
+            len({each.user for each in here if each.message_id in over["before"]}),
+            len({each.user for each in here if each.message_id in over["after"]}),
+            sum(each.is_clicked for each in gone),
+            sum(touched.values(), Decimal(0)),
+            sum((COSTS[each.channel] for each in gone), Decimal(0)),
+        )
+    return found
+
+
+def counted(outcome: Outcome) -> tuple[Any, ...]:
+    return (
+        outcome.contacts, outcome.removed, outcome.users, outcome.users_over_before, outcome.users_over_after,
+        outcome.clicks_touched, outcome.revenue_touched, outcome.cost_saved,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("setup", [pytest.param(setup, id=setup.name) for setup in (SETUPS[0], SETUPS[2])])
+def test_caps_are_played_as_the_rules_say(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> None:
+    chooser = random.Random(setup.name)
+    as_of = chooser.choice(DATES)
+    prefixes = ["w0_", "w1_"]
+    policy = make_policy(chooser, as_of, prefixes)
+    given = {"settings": False, "time_zone": setup.time_zone, "as_of": as_of, "policy": policy}
+    cases = [make_case(chooser.getrandbits(32), prefix=prefix, **given) for prefix in prefixes]
+    worlds = [made_late(setup.of(case.world), as_of, chooser) for case in cases]
+    compiled = compiled_sql.compile_project(tmp_path_factory.mktemp("compiled"), setup.for_dbt).only(MODELS)
+    built = compiled_sql.World(compiled)
+    try:
+        landing = tmp_path_factory.mktemp("landing")
+        for number, world in enumerate(worlds):
+            write_batch(whole(world), landing, f"world_{number}")
+        built.load(landing)
+        built.build(as_of)
+        sent = sorted(
+            (contact for world in worlds for contact in contacts_of(world, as_of)),
+            key=lambda each: (each.sent_at, each.message_id),
+        )
+        assert {(row["user_id"], row["contact_date"], row["policy_segment"]) for row in built.rows(MODELS[0])} == {
+            (each.user, each.day, each.segment) for each in sent
+        }
+        assert "fatigued" in {each.segment for each in sent}
+        orders = [(row["message_id"], row["order_id"], row["revenue"]) for row in built.rows(MODELS[1])]
+        policies = {
+            "the world's": [cap_of(row._asdict()) for row in worlds[0].contact_policy],
+            "few": [Cap("*", ALL, 7, 2), Cap("*", "email", 30, 3), Cap("fatigued", ALL, 14, 0)],
+            "never": [Cap("*", ALL, 1, 0)],
+            "none": [],
+        }
+        built.con.execute("use build")
+        found = simulate(built.con, policies, Period(as_of - timedelta(days=MEASURED_DAYS - 1), as_of))
+        for name, caps in policies.items():
+            for windows in WINDOWS:
+                rows = [each for each in found if (each.policy, each.windows) == (name, windows)]
+                cells = {(each.segment, each.channel): counted(each) for each in rows}
+                assert cells == outcomes(sent, caps, windows, orders), (name, windows)
+        totals = {each.policy: each for each in found if (each.segment, each.channel) == (ALL, ALL)}
+        assert totals["never"].removed == len(sent) > totals["few"].removed > totals["none"].removed == 0
+    finally:
+        built.close()
