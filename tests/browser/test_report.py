@@ -225,7 +225,7 @@ def test_the_languages_lead_to_each_other(opened: dict[str, Opened]) -> None:
 def test_a_hostile_name_is_text_and_nothing_else(opened: dict[str, Opened]) -> None:
     for each in opened.values():
         assert "owned" not in each.page.title()
-        assert each.page.locator("td").filter(has_text="<script>").first.inner_text() == HOSTILE
+        assert each.page.locator("td").filter(has_text="<script>").first.text_content() == HOSTILE
 
 
 def test_the_same_numbers_leave_the_page_as_it_is(folder: Path) -> None:

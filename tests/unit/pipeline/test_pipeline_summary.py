@@ -67,6 +67,7 @@ Sent
 As of      2024-06-30
 Warehouse  {data}/warehouse/barometer.duckdb
 Extracts   {data}/extracts/2024-06-30 (none written)
+Report     {data}/report/barometer.html (none written)
 Logs       {data}/logs
 Seconds    load 12.3, dbt 4.0, in all 16.3
 """
@@ -90,6 +91,8 @@ def test_what_is_missing_is_left_out(settings: Settings) -> None:
     with duckdb.connect(str(settings.published_file)) as con:
         con.execute("delete from marts.rejected_files; update marts.build_info set is_final = false")
     (settings.extracts / "2024-06-30").mkdir(parents=True)
+    settings.reports.mkdir()
+    settings.report_page.touch()
     text = summary(settings, {})
     assert "Unreadable files" not in text
     assert "Seconds" not in text
