@@ -14,7 +14,9 @@ BIN = Path(sys.executable).parent
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 
 #: Stories of whole runs, which take minutes: begun first, so that no process waits for the last of them.
-_LONGEST = ("kinds_of_run", "plan_in_the_loop", "one_asset_alone", "adding")
+_LONGEST = ("kinds_of_run", "plan_in_the_loop", "one_asset_alone")
+#: A whole run of a copy of the project: beside the faults, which leave a core idle at times.
+_ADDING = "tests/integration/test_adding.py"
 #: Whole runs of what is tested in the compiled-SQL runner too: `make soak` runs these.
 _LONG = (
     "ab_tests_find_the_truth",
@@ -28,7 +30,7 @@ _LONG = (
 _SOAK = {f"tests/integration/test_{name}.py" for name in _LONG}
 _STORIES = [f"tests/integration/test_{name}.py" for name in _LONGEST]
 _OTHERS = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "integration").glob("test_*.py")}
-_END_TO_END = [*_STORIES, *sorted(_OTHERS - set(_STORIES) - _SOAK)]
+_END_TO_END = [*_STORIES, *sorted(_OTHERS - {*_STORIES, _ADDING} - _SOAK)]
 
 #: Name of a group -> commands that must all succeed, from the fastest news to the slowest.
 GROUPS: dict[str, Sequence[Sequence[str]]] = {
@@ -45,6 +47,7 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
         [*PYTEST, "-m", "not soak", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *_END_TO_END],
     ),
     "browser": ([*PYTEST, "tests/browser"],),
+    "adding": ([*PYTEST, _ADDING],),
     "faults": ([*PYTEST, "tests/faults"],),
     "long stories": ([*PYTEST, *sorted(_SOAK)], [*PYTEST, "-m", "soak", "tests/integration"]),
     "orders": ([sys.executable, "-m", "tests.properties.orders", "--orders", "1000"],),
@@ -56,7 +59,7 @@ _ON_REQUEST = {"orders", "long stories", "syncs", "kills"}
 #: One after the other: lanes that run side by side, each a row of groups that need one core. What has two processes of
 #: its own is alone.
 STAGES: Sequence[Sequence[Sequence[str]]] = (
-    (("lint", "dbt unit tests", "browser"), ("faults",)),
+    (("lint", "dbt unit tests", "browser", "adding"), ("faults",)),
     (("unit",),),
     (("properties",),),
     (("end to end",),),

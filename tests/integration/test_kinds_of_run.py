@@ -541,7 +541,7 @@ def test_a_job_of_one_kind_refuses_the_date_of_another(story: Story) -> None:
 
 def test_the_published_file_has_its_plots(story: Story) -> None:
     metadata = story["first"].materialized["published/barometer_duckdb"].metadata
-    for name in ("users_by_engagement", "users_by_rfm", "users_by_contacts_in_7_days"):
+    for name in ("users_by_engagement", "users_by_rfm", "users_by_pressure_status", "users_by_contacts_in_7_days"):
         plot = str(metadata[name].value)
         assert "█" in plot, name
         # more would hide behind a link

@@ -65,11 +65,11 @@ WANTED = {
     "clicks": f"select sum(clicked) {REACTING}",
     "last_touch_orders": f"select sum(last_touch_orders) {MEASURED}",
     "last_touch_revenue": f"select sum(last_touch_revenue) {MEASURED}",
-    "open_rate": f"select sum(open_rate * measured) / sum(measured) {REACTING}",
-    "click_rate": f"select sum(click_rate * measured) / sum(measured) {REACTING}",
-    "unsubscribe_rate": f"select sum(unsubscribe_rate * measured) / sum(measured) {MEASURED}",
-    "complaint_rate": f"select sum(complaint_rate * measured) / sum(measured) {MEASURED}",
-    "reengagement_rate": f"select sum(reengagement_rate * reengageable) / sum(reengageable) {MEASURED}",
+    "open_rate": f"select sum(measured_opened) / sum(measured) {REACTING}",
+    "click_rate": f"select sum(measured_clicked) / sum(measured) {REACTING}",
+    "unsubscribe_rate": f"select sum(measured_unsubscribed) / sum(measured) {MEASURED}",
+    "complaint_rate": f"select sum(measured_complained) / sum(measured) {MEASURED}",
+    "reengagement_rate": f"select sum(reengaged) / nullif(sum(reengageable), 0) {MEASURED}",
     "cost_per_click": f"select sum(cost) / sum(clicked) {REACTING}",
 }
 #: Metrics that visits make, which the fixture leaves out.
@@ -224,7 +224,7 @@ def test_a_metric_over_everything(metricflow: Any, plain: Any, metric: str) -> N
     found = comparable(asked(metricflow, metric))
     assert found == comparable(plain[WANTED[metric]])
     # without visits nobody can be won back
-    assert found[0][0] > 0 or metric in WITHOUT_VISITS
+    assert metric in WITHOUT_VISITS or found[0][0] > 0
 
 
 @pytest.mark.parametrize(("metrics", "group_by"), WANTED_BY)

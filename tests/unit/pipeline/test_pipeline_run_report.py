@@ -150,3 +150,16 @@ def test_charts_of_the_same_days_are_joined() -> None:
         "2 days",
         "```",
     ]
+
+
+def test_the_report_shows_the_charts_of_what_was_loaded_and_published() -> None:
+    charts = {name: day_chart([(name, [1, 2])], "2 days") for name in ("events", "orders")}
+    assets = {
+        "raw/users": {"rows_read": 1},
+        **{f"raw/{name}": {"rows_by_day": chart} for name, chart in charts.items()},
+        "published/barometer_duckdb": {"users_by_rfm": bar_chart([("champions", 3)]), "path": "somewhere"},
+    }
+    shown = metadata_of("A run", RunReport(assets), {})
+    assert shown["rows_by_day"].value == joined(list(charts.values()))
+    assert shown["users_by_rfm"].value == assets["published/barometer_duckdb"]["users_by_rfm"]
+    assert "rows_by_day" not in metadata_of("A run", RunReport(), {})
