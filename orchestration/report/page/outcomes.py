@@ -12,6 +12,8 @@ from orchestration.report.page.words import Words
 
 _Z = 1.959964
 _EVENTS = ("leave", "click")
+#: A number of contacts with fewer user-days says nothing that can be drawn: its interval would hide the others.
+_LEAST_USER_DAYS = 100
 #: Windows of the caps, as the policy counts them first.
 _WINDOWS = ("rolling", "calendar")
 
@@ -99,7 +101,8 @@ def _curve(numbers: Numbers, words: Words, event: str) -> Figure | Note:
     ]
     if not rows:
         return missing(numbers, words, "fatigue", title)
-    first, last = rows[0], rows[-1]
+    drawn = [row for row in rows if row["user_days"] >= _LEAST_USER_DAYS] or rows
+    first, last = drawn[0], drawn[-1]
     names = (words("fatigue.observational"), words("fatigue.arms_name"))
     arms = [row for row in numbers.of("arms") if row["event"] == event and row["hazard"] is not None]
 
@@ -117,7 +120,7 @@ def _curve(numbers: Numbers, words: Words, event: str) -> Figure | Note:
         ]
 
     chart = charts.curve(
-        points(rows, "contacts_7d", names[0]),
+        points(drawn, "contacts_7d", names[0]),
         points(arms, "mean_contacts_7d", names[1]),
         (words("fatigue.across"), words(f"fatigue.{event}.up")),
         names,
@@ -147,7 +150,9 @@ def _curve(numbers: Numbers, words: Words, event: str) -> Figure | Note:
             for row in rows
         ],
     )
-    return Figure(title, sentence, chart, table, note=words("fatigue.observational_note"))
+    return Figure(
+        title, sentence, chart, table, note=words("fatigue.observational_note", days=words.count(_LEAST_USER_DAYS))
+    )
 
 
 def _arms(numbers: Numbers, words: Words) -> Table | Note:
