@@ -20,6 +20,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         settings = settings_from_environment({**os.environ, "BAROMETER_DATA": folder})
         ensure_manifest(settings)
+        settings.warehouse.mkdir(parents=True, exist_ok=True)
         world = compiled_sql.World(compiled_sql.compile_project(Path(folder) / "compiled"), folder=settings.warehouse)
         world.build(date(2020, 1, 1))
         world.close()
