@@ -268,10 +268,10 @@ class World:
             if model.materialized == "incremental" or model.name in self._companions:
                 self._move_watermark(model)
 
-    def measure(self) -> None:
-        """Compute the measures of what was built last, as the pipeline does after dbt."""
+    def measure(self, *tables: str) -> None:
+        """Compute the measures of some tables from what was built last, as the pipeline does after dbt."""
         self.con.execute("use build")
-        measure(self.con, self._compiled.variables)
+        measure(self.con, self._compiled.variables, tables)
         self.con.execute("use working")
 
     def _build_incremental(self, model: Model, is_full: bool) -> None:

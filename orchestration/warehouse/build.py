@@ -175,7 +175,7 @@ def begin(settings: Settings, build: Build, built_at: datetime) -> None:
     with open_duckdb(build.dbt_file) as con:
         # the history has a column for every family before dbt makes views of it; a backfill's own file has no history
         build_state.create_history_schema(con, None if build.is_backfill else published_families())
-        create_measures_schema(con, is_empty=build.kind != INTRADAY)
+        create_measures_schema(con)
         build_state.store_fingerprint(con, None)
 
 

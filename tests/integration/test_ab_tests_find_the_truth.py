@@ -69,7 +69,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Row], dict[t
         }
         world.close()
     world = lived(compiled, tmp_path_factory.mktemp("split"), (A, B))
-    world.measure()
+    world.measure("ab_test_results")
     found = world.rows("ab_test_results")
     world.close()
     truth = {key: values["B"][key] - values["A"][key] for key in values["A"]}

@@ -435,6 +435,9 @@ def test_an_intraday_run_leaves_the_plan_of_the_night_alone(story: Story) -> Non
         assert story["today"].rows[table] == story["second"].rows[table] != [], table
         assert "skipped" in story["today"].materialized[f"marts/{table}"].metadata, table
     assert not any(key.startswith("audiences/") for key in story["today"].materialized)
+    # and the measures, those that are computed after dbt too
+    for table in ("campaign_performance", "ab_test_results", "fatigue_curve", "cap_simulation", "segment_quality"):
+        assert story["today"].rows[table] == story["second"].rows[table] != [], table
     assert story["today"].rows["contact_pressure"] != story["second"].rows["contact_pressure"]
 
 

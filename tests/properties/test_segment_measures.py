@@ -84,7 +84,7 @@ def judged(compiled: compiled_sql.Compiled, users: Sequence[Row]) -> Iterator[co
     wide = [{"user_id": f"u{number}", "as_of": AS_OF, **user["segments"]} for number, user in enumerate(users)]
     fill(world, "build.marts.user_360", wide, dict.fromkeys(wide[0], "varchar") | {"as_of": "date"})
     world.build(AS_OF, only=_BUILT)
-    world.measure()
+    world.measure("segment_quality")
     yield world
     world.close()
 
@@ -205,7 +205,7 @@ def test_who_stayed_is_counted_against_the_built_date_before(judged: compiled_sq
         segments |= {"engagement": "was_another"} if number == 2 else {}
         row = {"user_id": f"u{number}", "as_of": "2026-06-20", "valid_to": until, **segments}
         fill(judged, "build.history.segment_changes", [row])
-    judged.measure()
+    judged.measure("segment_quality")
     shares = {row["family"]: row["unchanged_share"] for row in rows_of(judged, "build.measures.segment_quality")}
     assert shares.pop("engagement") == pytest.approx(2 / 3, abs=1e-6)
     assert set(shares.values()) == {1}

@@ -63,6 +63,12 @@ def test_a_date_to_come_is_refused() -> None:
         kind_of_run(date(2024, 7, 2), TODAY, set())
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is built here by hand has no models to measure."""
+    monkeypatch.setattr("orchestration.warehouse.build.measure", lambda con, policy: None)
+
+
 @pytest.fixture
 def con() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect()

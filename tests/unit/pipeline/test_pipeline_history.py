@@ -457,6 +457,12 @@ def whole_build(settings: Settings, rfm: str) -> None:
     finish(settings, build)
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is built here by hand has no models to measure."""
+    monkeypatch.setattr("orchestration.warehouse.build.measure", lambda con, policy: None)
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     settings = Settings(tmp_path / "landing", tmp_path / "data", MAR, date(2024, 7, 1), hash_key="a key")
