@@ -233,12 +233,12 @@ def judge(
     found = []
     for variant in arms[1:]:
         too_small = is_too_small(control, variant, metric, limits)
-        # before its end a test is told as it stands, but for what invites to stop it
+        # before its end a test is told as it stands, but for what invites to stop it: an interval says as much as p
         status = "unbalanced" if is_unbalanced else "running" if is_running else "too_small" if too_small else "done"
         estimate, effect = None, None
         if not is_unbalanced and not too_small:
             compare = compare_means if metric == MEAN else compare_shares
-            estimate = compare(control, variant, limits.significance)
+            estimate = compare(control, variant, limits.significance) if status == "done" else None
             effect = _detectable(control, variant, metric, limits)
         difference = None
         if not is_unbalanced and control.users and variant.users:
@@ -258,7 +258,7 @@ def judge(
                 difference,
                 estimate.low if estimate else None,
                 estimate.high if estimate else None,
-                estimate.p_value if estimate and status == "done" else None,
+                estimate.p_value if estimate else None,
                 None,
                 None,
                 effect,

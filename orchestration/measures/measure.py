@@ -27,7 +27,7 @@ MEASURE_OF: dict[str, Measure] = {
 def measure(
     con: duckdb.DuckDBPyConnection, policy: Mapping[str, Any], tables: Collection[str] = tuple(MEASURE_OF)
 ) -> None:
-    """Compute every measure, or those of some ``tables``, and write it in place of what was there, all in one transaction.
+    """Compute every measure, or those of some ``tables``, in place of what was there, all in one transaction.
 
     ``con`` is the file of a build that dbt has finished, as the database in use; ``policy`` the project's vars. Raises
     duckdb.ConstraintException where a measure is not what its table says it must be.

@@ -127,7 +127,13 @@ compared as (
     select
         hazards.*,
         case when hazards.arm <> 'control' then hazards.hazard - control.hazard end as difference,
-        sqrt(power(hazards.standard_error, 2) + power(control.standard_error, 2)) as difference_error,
+        -- without an event, or with one on every day, nothing says how sure that is
+        case
+            when
+                hazards.events > 0 and hazards.events < hazards.user_days
+                and control.events > 0 and control.events < control.user_days
+                then sqrt(power(hazards.standard_error, 2) + power(control.standard_error, 2))
+        end as difference_error,
         case when hazards.arm <> 'control' then naive.hazard - control.hazard end as naive_difference
     from hazards
     left join control

@@ -146,7 +146,12 @@ select
     metrics.metric,
     begun.starts_on,
     tests.ends_on,
-    coalesce(tests.ends_on > {{ as_of() }}, true) as is_running,
+    -- until the days of those who came last are over: a result that is told does not change with each night
+    coalesce(
+        {{ add_days('tests.ends_on', "case when metrics.metric = 'visit' then " ~ var('outcome_visit_days') ~ " else " ~ var('outcome_days') ~ " end - 1") }}
+        > {{ as_of() }},
+        true
+    ) as is_running,
     cast(coalesce(measures.assigned, 0) as bigint) as assigned,
     cast(coalesce(measures.users, 0) as bigint) as users,
     coalesce(measures.total, 0) as total,
