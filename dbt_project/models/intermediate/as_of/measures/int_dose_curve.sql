@@ -1,5 +1,5 @@
 -- One row per (event, channel or `all`, engagement or `all`, contacts_7d) that the arms of the dose test reach: the hazard on the line that they draw.
-{{ config(database='build', materialized='view') }}
+{{ config(database='build') }}
 
 with
 

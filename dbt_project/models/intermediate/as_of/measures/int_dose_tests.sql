@@ -1,5 +1,5 @@
 -- One row: the latest dose test that has begun by the date, its salt and share, and its first and last day by then; without one no row.
-{{ config(database='build', materialized='view') }}
+{{ config(database='build') }}
 
 with
 

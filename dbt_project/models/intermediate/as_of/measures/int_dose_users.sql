@@ -1,5 +1,5 @@
 -- One row per (event, channel or `all`, engagement or `all`, user_id) in the dose test: the arm, days at risk, contacts of their weeks, and whether the event came.
-{{ config(database='build', materialized='view') }}
+{{ config(database='build') }}
 
 with
 

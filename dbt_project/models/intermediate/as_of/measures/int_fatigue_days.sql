@@ -1,5 +1,5 @@
 -- One row per (user_id, channel or `all`, engagement, contacts_7d): days on which the user could leave, or click for the first time, and whether that happened.
-{{ config(database='build', materialized='view') }}
+{{ config(database='build') }}
 {%- set first_date = add_days(as_of(), 1 - var('measures_days')) %}
 
 with

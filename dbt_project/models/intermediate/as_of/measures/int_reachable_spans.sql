@@ -1,5 +1,5 @@
 -- One row per (user_id, channel or `all`, valid_from) with a contact in the measured days: dates at whose start marketing could go there, by consent and suppression.
-{{ config(database='build', materialized='view') }}
+{{ config(database='build') }}
 
 with
 
