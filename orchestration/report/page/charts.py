@@ -12,6 +12,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from orchestration.report.page.parts import visible
+
 WIDTH = 420
 _SVG = "http://www.w3.org/2000/svg"
 
@@ -431,8 +433,11 @@ def draw(spec: Mapping[str, Any], language: str, label: str) -> Markup:
     # it loads a JavaScript engine: only who draws pays for it
     import vl_convert
 
-    svg = vl_convert.vegalite_to_svg({**spec, "config": _CONFIG}, format_locale=_LOCALES.get(language, "en-GB"))
-    return Markup(_for_the_page(svg, label))
+    locale = _LOCALES.get(language, "en-GB")
+    svg = vl_convert.vegalite_to_svg(
+        visible({**spec, "config": _CONFIG}), format_locale=locale, time_format_locale=locale
+    )
+    return Markup(_for_the_page(svg, visible(label)))
 
 
 def _for_the_page(svg: str, label: str) -> str:

@@ -73,13 +73,15 @@ def headline(numbers: Numbers, words: Words) -> Section:
 def where_the_pressure_is(numbers: Numbers, words: Words) -> Answer:
     """Return the answer to the first question: how many are over a cap, and where the most of them are."""
     users = users_of(numbers, "pressure_status") or 0
-    over = users_of(numbers, "pressure_status", "over_cap") or 0
+    tired = sum(row["users"] for row in numbers.of("fatigued_over"))
+    over = (users_of(numbers, "pressure_status", "over_cap") or 0) + tired
     worst = max(_by_policy(numbers), key=lambda row: (row[2] / row[1] if row[1] else 0, row[0]), default=None)
     sentence = words("answers.pressure.nobody")
     if over and worst is not None:
         sentence = words(
             "answers.pressure.sentence",
             share=words.share(over / users),
+            tired=words.count(tired),
             segment=words.name(worst[0]),
             worst=words.share(worst[2] / worst[1] if worst[1] else 0),
         )
@@ -233,6 +235,7 @@ def _statuses(numbers: Numbers, words: Words) -> Figure:
         over_share=words.share(over / users if users else None),
         near=words.count(near),
         near_share=words.share(near / users if users else None),
+        tired=words.count(sum(row["users"] for row in numbers.of("fatigued_over"))),
     )
     table = Table(
         "statuses",

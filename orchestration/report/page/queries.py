@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -18,9 +18,22 @@ Row = dict[str, Any]
 DAYS = 56
 #: Contacts of 7 days from which users are counted together.
 MOST_CONTACTS = 15
+#: How a stage ends that got through.
+FINE = ("succeeded", "skipped")
+_OF_STAGES = ("run_id", "stage", "started_at", "rows", "seconds", "outcome", "error")
 _MOST_CAMPAIGNS = 12
 _MOST_TESTS = 40
 _AS_OF = "(select as_of from marts.build_info)"
+
+
+@dataclass(frozen=True)
+class Meant:
+    """Vars of the policy without which numbers can't be read."""
+
+    currency: str = ""
+    #: Contacts of 7 days from which the fatigue curves count user-days together.
+    most_fatigue_contacts: int | None = None
+    measured_days: int = 0
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,9 @@ class Numbers:
     is_final: bool
     built_at: datetime
     rows: Mapping[str, Sequence[Row] | None]
+    #: Stages of the last run, where it did not get through and is not the one that the numbers are of.
+    failed_run: Sequence[Row] = ()
+    policy: Meant = field(default_factory=lambda: Meant())
 
     def of(self, name: str) -> Sequence[Row]:
         """Return rows, none where their mart is not there."""
@@ -109,6 +125,36 @@ QUERIES: dict[str, _Query] = {
         from marts.contact_pressure
         group by all
         order by all
+        """,
+    ),
+    # a user has one status, and the fatigued have that one: those of them who are over a cap too. No arm changes theirs
+    "fatigued_over": _Query(
+        ("contact_pressure", "contact_caps", "fct_contacts"),
+        f"""
+        with caps as (
+            select channel, window_days, max_contacts from marts.contact_caps
+            where max_contacts > 0 and policy_segment in ('fatigued', '*')
+        ),
+
+        windows as (select distinct channel, window_days from caps),
+
+        counted as (
+            select contacts.user_id, windows.channel, windows.window_days, count(*) as contacts
+            from marts.contact_pressure as users
+            inner join marts.fct_contacts as contacts on users.user_id = contacts.user_id
+            inner join windows
+                on
+                    windows.channel in (contacts.channel, 'all')
+                    and contacts.contact_date > {_AS_OF} - windows.window_days
+            where
+                users.pressure_status = 'fatigued'
+                and contacts.is_contact
+                and contacts.contact_date between {_AS_OF} - (select max(window_days) from caps) and {_AS_OF}
+            group by all
+        )
+
+        select count(distinct user_id) as users from counted inner join caps using (channel, window_days)
+        where contacts > max_contacts
         """,
     ),
     # the last month that is known, else the last day
@@ -308,8 +354,8 @@ QUERIES: dict[str, _Query] = {
     "blocks": _Query(("extract_blocks",), "select count(*) as blocks from marts.extract_blocks"),
     "stages": _Query(
         ("pipeline_runs",),
-        """
-        select stage, kind, as_of, started_at, rows, seconds, outcome, error
+        f"""
+        select {", ".join(_OF_STAGES)}
         from marts.pipeline_runs
         where run_id = (select max_by(run_id, started_at) from marts.pipeline_runs where stage = 'build')
         order by started_at, stage
@@ -339,8 +385,14 @@ QUERIES: dict[str, _Query] = {
 }
 
 
-def read_numbers(con: duckdb.DuckDBPyConnection) -> Numbers:
-    """Return the numbers of the published file that ``con`` has open."""
+def read_numbers(
+    con: duckdb.DuckDBPyConnection, last_run: Sequence[Mapping[str, Any]] = (), policy: Mapping[str, Any] | None = None
+) -> Numbers:
+    """Return the numbers of the published file that ``con`` has open.
+
+    ``last_run`` is the stages of the last run as the record of runs has them: a run that publishes nothing is in no
+    published file.
+    """
     found = con.execute("select as_of, is_final, built_at from marts.build_info").fetchone()
     if found is None:
         raise BarometerError("The published file holds no build.", "Run the pipeline again.")
@@ -351,9 +403,21 @@ def read_numbers(con: duckdb.DuckDBPyConnection) -> Numbers:
             "union all select view_name from duckdb_views() where schema_name = 'marts'"
         ).fetchall()
     }
-    rows = {name: _rows(con, query.sql) if marts >= set(query.marts) else None for name, query in QUERIES.items()}
+    rows: dict[str, Sequence[Row] | None] = {
+        name: _rows(con, query.sql) if marts >= set(query.marts) else None for name, query in QUERIES.items()
+    }
     as_of, is_final, built_at = found
-    return Numbers(as_of, is_final, built_at, rows)
+    made = {row["run_id"] for row in rows["stages"] or ()}
+    last = [{name: row[name] for name in _OF_STAGES} for row in last_run]
+    failed_run: Sequence[Row] = ()
+    if last and last[0]["run_id"] in made:
+        # the same run may have gone on after it published
+        rows["stages"] = last
+    elif any(row["outcome"] not in FINE for row in last):
+        failed_run = last
+    vars_ = policy or {}
+    meant = Meant(vars_.get("business_currency", ""), vars_.get("fatigue_max_contacts"), vars_.get("measures_days", 0))
+    return Numbers(as_of, is_final, built_at, rows, failed_run, meant)
 
 
 def _rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[Row]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from orchestration.report.page import charts
 from orchestration.report.page.outcomes import missing
 from orchestration.report.page.parts import Cell, Figure, Note, Section, Table, count, word
-from orchestration.report.page.queries import Numbers, Row
+from orchestration.report.page.queries import FINE, Numbers, Row
 from orchestration.report.page.words import Words
 
-_FINE = ("succeeded", "skipped")
 Columns = dict[str, Callable[[Row], Cell]]
 
 
@@ -18,14 +18,36 @@ def warnings(numbers: Numbers, words: Words) -> list[str]:
     """Return what a reader must know before anything else: what is not final, blocked or failed."""
     found = [] if numbers.is_final else [words("warnings.not_final")]
     blocks = sum(row["blocks"] for row in numbers.of("blocks"))
-    failed = [row["stage"] for row in numbers.of("stages") if row["outcome"] not in _FINE]
+    stages = numbers.failed_run or numbers.of("stages")
+    failed = [row for row in stages if row["outcome"] not in FINE]
     checks = len(numbers.of("checks"))
     return [
+        *([_failed(failed, numbers, words)] if failed else []),
         *found,
         *([words("warnings.blocked", blocks=words.count(blocks))] if blocks else []),
-        *([words("warnings.failed", stages=", ".join(words.name(stage) for stage in failed))] if failed else []),
         *([words("warnings.unusual", checks=words.count(checks))] if checks else []),
     ]
+
+
+def _failed(failed: Sequence[Row], numbers: Numbers, words: Words) -> str:
+    """Return which stages failed, when, and of when the numbers are all the same."""
+    return words(
+        "warnings.failed",
+        time=words.time(_time(failed[0]["started_at"])),
+        stages=", ".join(_stage(row, words) for row in failed),
+        date=words.day(numbers.as_of),
+        built_at=words.time(numbers.built_at),
+    )
+
+
+def _stage(row: Row, words: Words) -> str:
+    """Return a stage with what stopped it: a class of error or its first words, nothing of what a row holds."""
+    return f"{words.name(row['stage'])} ({row['error'] or words.name('outcome_' + row['outcome'])})"
+
+
+def _time(value: datetime | str) -> datetime:
+    """Return a time of the record of runs, which keeps it as text."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def plan(numbers: Numbers, words: Words) -> Section:
@@ -70,7 +92,11 @@ def data(numbers: Numbers, words: Words) -> Section:
 def run(numbers: Numbers, words: Words) -> Section:
     """Return what the last run did."""
     lead = words("run.lead", built_at=words.time(numbers.built_at))
-    blocks = [_table(numbers, words, "stages", _stages(words)), _table(numbers, words, "syncs", _syncs(words))]
+    columns = _stages(words)
+    made = _table(numbers, words, "stages", columns, "title_made" if numbers.failed_run else "title")
+    cells = [[cell(row) for cell in columns.values()] for row in numbers.failed_run]
+    failed = Table("failed_run", words("stages.title_failed"), [words(key) for key in columns], cells)
+    blocks = [*([failed] if cells else []), made, _table(numbers, words, "syncs", _syncs(words))]
     return Section("run", words("run.title"), lead, blocks)
 
 
@@ -284,6 +310,7 @@ def _stages(words: Words) -> Columns:
     return {
         "stage": lambda row: word(words.name(row["stage"]), row["stage"]),
         "outcome": lambda row: word(words.name(f"outcome_{row['outcome']}"), row["outcome"]),
+        "error": lambda row: word(row["error"] or "–", row["error"]),
         "rows": lambda row: count(words.count(row["rows"]), row["rows"]),
         "seconds": lambda row: count(words.number(row["seconds"], 1), row["seconds"]),
     }

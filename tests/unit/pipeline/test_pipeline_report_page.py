@@ -5,21 +5,26 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from orchestration.errors import BarometerError
+from orchestration.report.page import charts, records
 from orchestration.report.page import page as page_module
+from orchestration.report.page.charts import draw
 from orchestration.report.page.outcomes import wilson
 from orchestration.report.page.page import answers, contents, file_names
-from orchestration.report.page.parts import Note, Tiles
+from orchestration.report.page.parts import Note, Table, Tiles, visible
 from orchestration.report.page.pressure import headline
-from orchestration.report.page.queries import QUERIES, Numbers
+from orchestration.report.page.queries import QUERIES, Numbers, read_numbers
 from orchestration.report.page.records import warnings
 from orchestration.report.page.words import languages, words_of
+from orchestration.report.pipeline_runs import Run, last_run, recording
 
 AS_OF = date(2026, 6, 30)
 FOLDER = Path(page_module.__file__).parent
@@ -127,9 +132,67 @@ def test_a_day_that_is_not_over_and_a_stage_that_failed_are_said_first() -> None
     stage = {"stage": "sync files", "kind": "nightly", "as_of": AS_OF, "started_at": datetime(2026, 7, 1)}
     failed = {**stage, "rows": 0, "seconds": 1.0, "outcome": "failed", "error": None}
     found = numbers({"stages": [failed], "blocks": [{"blocks": 2}]}, is_final=False)
-    text = " ".join(warnings(found, words_of("en")))
+    first, *others = warnings(found, words_of("en"))
+    assert first.startswith("The last run failed on 1 July 2026, 00:00 UTC, at: sync files (failed).")
+    text = " ".join([first, *others])
     assert "not over" in text and "sync files" in text and "No extract leaves" in text
     assert warnings(numbers({}), words_of("en")) == []
+
+
+def test_a_run_that_published_nothing_is_the_last_run(tmp_path: Path) -> None:
+    """The published file speaks of the run that made it; the record of runs knows a later one that failed."""
+    record = tmp_path / "activation.sqlite"
+    made, later = Run("made", AS_OF, "nightly"), Run("later", AS_OF, "nightly")
+    for run, stage in ((made, "load"), (made, "build"), (later, "load")):
+        with recording(record, run, stage):
+            pass
+    with pytest.raises(ValueError), recording(record, later, "build"):
+        raise ValueError("what somebody@example.com ordered")
+    last = last_run(record)
+    assert [(row["run_id"], row["stage"], row["outcome"]) for row in last] == [
+        ("later", "load", "succeeded"),
+        ("later", "build", "failed"),
+    ]
+    stage = {"run_id": "made", "stage": "build", "started_at": datetime(2026, 7, 1), "rows": 9, "seconds": 1.0}
+    stages = {"stages": [{**stage, "outcome": "succeeded", "error": None}]}
+    found = replace(numbers(stages), failed_run=last)
+    (warning,) = warnings(found, words_of("en"))
+    assert "build (ValueError)" in warning and "The numbers are those of 30 June 2026" in warning
+    tables = {block.key: block for block in records.run(found, words_of("en")).blocks if isinstance(block, Table)}
+    assert [row[0].value for row in tables["failed_run"].rows] == ["load", "build"]
+    assert tables["stages"].title == "Stages of the run that made this page"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "run_id", "failed", "stages"),
+    [("failed", "later", 1, "made"), ("succeeded", "later", 0, "made"), ("failed", "made", 0, "made, and after")],
+)
+def test_the_stages_are_those_of_the_run_that_made_the_page(
+    outcome: str, run_id: str, failed: int, stages: str
+) -> None:
+    with duckdb.connect() as con:
+        con.execute("create schema marts")
+        con.execute(
+            "create table marts.build_info as "
+            "select date '2026-06-30' as as_of, true as is_final, timestamp '2026-07-01' as built_at"
+        )
+        con.execute(
+            "create table marts.pipeline_runs as select 'made' as run_id, 'build' as stage, "
+            "timestamp '2026-07-01' as started_at, 1 as rows, 1.0 as seconds, 'succeeded' as outcome, null as error"
+        )
+        row = {"started_at": "2026-07-01 04:00:00", "rows": 1, "seconds": 1.0, "outcome": outcome, "error": None}
+        found = read_numbers(con, [{"run_id": run_id, "stage": "made, and after", **row}], {"measures_days": 365})
+    assert len(found.failed_run) == failed
+    assert [row["run_id"] for row in found.of("stages")] == ["made"]
+    assert (found.of("stages")[0]["stage"] == "made, and after") == (stages == "made, and after")
+
+
+def test_what_no_page_may_hold_ends_no_drawing() -> None:
+    """The drawing's XML can't hold a control character, and a name may."""
+    name = "Sale\x0bof \ud800May\uffff <b>\t"
+    assert visible({"a": [name, 1]}) == {"a": ["Sale\ufffdof \ufffdMay\ufffd <b>\t", 1]}
+    svg = draw(charts.bars([{"label": name, "value": 3, "text": name}], "value", "users"), "en", name)
+    assert "Sale\ufffdof" in svg and "\x0b" not in svg
 
 
 def test_intervals_of_shares_are_wilsons() -> None:
