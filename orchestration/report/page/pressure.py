@@ -66,6 +66,9 @@ def headline(numbers: Numbers, words: Words) -> Section:
             else words(f"headline.no_build_{name}")
             for name, then in earlier.items()
         ]
+        if key == "left_7d":
+            # who got a message a week ago has had a week more to leave: the two can't be compared
+            told = [words("headline.left_note")]
         tiles.append(Tile(key, words(f"headline.{key}"), words.count(value), value, told))
     return Section("headline", words("headline.title"), words("headline.lead", date=words.day(as_of)), [Tiles(tiles)])
 
@@ -122,7 +125,7 @@ def _distribution(numbers: Numbers, words: Words) -> Figure:
     bins = list(range(max([most, *(cap for cap in caps if cap < MOST_CONTACTS)]) + 1))
 
     def name(number: int) -> str:
-        return words("pressure.distribution.or_more", number=number) if number == MOST_CONTACTS else str(number)
+        return words("or_more", number=number) if number == MOST_CONTACTS else str(number)
 
     by_bin = Counter[int]()
     for row in rows:
@@ -137,7 +140,7 @@ def _distribution(numbers: Numbers, words: Words) -> Figure:
         above=words.count(above),
         above_share=words.share(above / users if users else None),
         cap=common,
-        most=name(most),
+        most=words.count(next((row["contacts"] for row in numbers.of("most")), None)),
     )
     chart = charts.histogram(
         [

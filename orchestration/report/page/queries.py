@@ -23,6 +23,9 @@ FINE = ("succeeded", "skipped")
 _OF_STAGES = ("run_id", "stage", "started_at", "rows", "seconds", "outcome", "error")
 _MOST_CAMPAIGNS = 12
 _MOST_TESTS = 40
+#: Of a 95 % interval.
+Z = 1.959964
+_MARKETING = "select campaign_id from marts.fct_contacts where message_class = 'marketing'"
 _AS_OF = "(select as_of from marts.build_info)"
 
 
@@ -109,6 +112,7 @@ QUERIES: dict[str, _Query] = {
         order by all
         """,
     ),
+    "most": _Query(("contact_pressure",), "select max(contacts_7d) as contacts from marts.contact_pressure"),
     "caps": _Query(
         ("contact_caps",),
         """
@@ -206,12 +210,53 @@ QUERIES: dict[str, _Query] = {
         order by event desc, mean_contacts_7d, arm
         """,
     ),
+    # beside the others of the same channel, counted carefully: by the lower end of Wilson's interval
+    "best": _Query(
+        ("campaign_performance", "fct_contacts"),
+        f"""
+        with counted as (
+            select
+                campaign_id,
+                channel,
+                min(campaign_name) as campaign_name,
+                sum(measured)::bigint as reacting,
+                sum(measured_clicked)::bigint as clicked
+            from marts.campaign_performance
+            where campaign_id in ({_MARKETING}) and click_rate is not null
+            group by campaign_id, channel
+            having sum(measured) > 0
+        ),
+
+        compared as (
+            select
+                *,
+                (sum(clicked) over same - clicked) / nullif(sum(reacting) over same - reacting, 0) as other_rate,
+                clicked / reacting as rate,
+                {Z} * {Z} / reacting as square
+            from counted
+            window same as (partition by channel)
+        ),
+
+        placed as (
+            select
+                *,
+                (rate + square / 2 - sqrt(square * (rate * (1 - rate) + square / 4))) / (1 + square) as lowest
+            from compared
+        )
+
+        select campaign_id, campaign_name, channel, reacting, clicked, other_rate
+        from placed
+        order by lowest / nullif(other_rate, 0) desc nulls last, lowest desc, campaign_id
+        limit 1
+        """,
+    ),
     "campaigns": _Query(
-        ("campaign_performance",),
+        ("campaign_performance", "fct_contacts"),
         f"""
         select
             campaign_id,
             min(campaign_name) as campaign_name,
+            list(distinct channel order by channel) as channels,
             sum(sent)::bigint as sent,
             sum(measured)::bigint as measured,
             -- of channels that report reactions
@@ -225,22 +270,37 @@ QUERIES: dict[str, _Query] = {
             sum(last_touch_revenue) as last_touch_revenue,
             sum(cost) as cost
         from marts.campaign_performance
-        where campaign_id is not null
+        where campaign_id in ({_MARKETING})
         group by campaign_id
         order by sent desc, campaign_id
         limit {_MOST_CAMPAIGNS}
         """,
     ),
-    "tests": _Query(
+    "tests_counted": _Query(
         ("ab_test_results",),
-        f"""
+        """
         select
-            campaign_id, comparison, control, variant, metric, status, control_users, variant_users,
-            control_value, variant_value,
-            difference, interval_low,
-            interval_high, p_value, p_value_holm, is_significant,
-            minimum_detectable_effect, starts_on, ends_on
+            count(*) as tests,
+            -- fewer who leave is better
+            count(*) filter (is_significant and (difference > 0) = (metric <> 'unsubscribe')) as better,
+            count(*) filter (is_significant and (difference > 0) <> (metric <> 'unsubscribe')) as worse,
+            count(*) filter (status <> 'done') as unread
         from marts.ab_test_results
+        """,
+    ),
+    "tests": _Query(
+        ("ab_test_results", "campaign_performance"),
+        f"""
+        with names as (
+            select campaign_id, min(campaign_name) as campaign_name from marts.campaign_performance group by campaign_id
+        )
+
+        select
+            campaign_id, campaign_name, control, variant, metric, status, control_users, variant_users,
+            control_value, variant_value, difference, interval_low, interval_high, p_value_holm, is_significant,
+            minimum_detectable_effect
+        from marts.ab_test_results
+        left join names using (campaign_id)
         order by is_significant desc nulls last, starts_on desc nulls last, campaign_id, comparison, variant, metric
         limit {_MOST_TESTS}
         """,
@@ -268,18 +328,21 @@ QUERIES: dict[str, _Query] = {
         ("cap_simulation",),
         """
         select
-            windows, segment, contacts, removed, removed_share, users, users_over_before, users_over_after,
+            windows, segment, contacts, removed, removed_share, users_over_before, users_over_after,
             clicks_touched, revenue_touched, cost_saved
         from marts.cap_simulation
         where policy = 'current' and channel = 'all'
         order by windows desc, removed desc, segment
         """,
     ),
+    "first_contact": _Query(
+        ("fct_contacts",), "select min(contact_date) as first_contact from marts.fct_contacts where is_contact"
+    ),
     "quality": _Query(
         ("segment_quality",),
         """
         select
-            family, users, segments, is_too_many, smallest_segment, smallest_share, is_too_small, largest_share,
+            family, segments, is_too_many, smallest_segment, smallest_share, is_too_small, largest_share,
             silhouette, unchanged_share, closest_family, closest_cramers_v
         from marts.segment_quality
         order by family

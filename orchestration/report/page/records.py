@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from orchestration.report.page import charts
-from orchestration.report.page.outcomes import missing
+from orchestration.report.page.outcomes import heading, missing
 from orchestration.report.page.parts import Cell, Figure, Note, Section, Table, count, word
 from orchestration.report.page.queries import FINE, Numbers, Row
 from orchestration.report.page.words import Words
@@ -95,7 +95,7 @@ def run(numbers: Numbers, words: Words) -> Section:
     columns = _stages(words)
     made = _table(numbers, words, "stages", columns, "title_made" if numbers.failed_run else "title")
     cells = [[cell(row) for cell in columns.values()] for row in numbers.failed_run]
-    failed = Table("failed_run", words("stages.title_failed"), [words(key) for key in columns], cells)
+    failed = Table("failed_run", words("stages.title_failed"), [heading(numbers, words, key) for key in columns], cells)
     blocks = [*([failed] if cells else []), made, _table(numbers, words, "syncs", _syncs(words))]
     return Section("run", words("run.title"), lead, blocks)
 
@@ -107,7 +107,7 @@ def _table(numbers: Numbers, words: Words, name: str, columns: Columns, title: s
     if not rows:
         return missing(numbers, words, name, title)
     cells = [[cell(row) for cell in columns.values()] for row in rows]
-    return Table(name, title, [words(key) for key in columns], cells)
+    return Table(name, title, [heading(numbers, words, key) for key in columns], cells)
 
 
 def _suppressions(numbers: Numbers, words: Words) -> Figure | Note:
@@ -140,7 +140,7 @@ def _suppressions(numbers: Numbers, words: Words) -> Figure | Note:
         "value_forgone": lambda row: count(words.number(row["value_forgone"], 2), row["value_forgone"]),
     }
     cells = [[cell(row) for cell in columns.values()] for row in rows]
-    table = Table("suppressions", title, [words(key) for key in columns], cells)
+    table = Table("suppressions", title, [heading(numbers, words, key) for key in columns], cells)
     return Figure(title, sentence, chart, table, note=words("suppressions.note"), is_wide=True)
 
 
@@ -240,7 +240,7 @@ def _rejected(numbers: Numbers, words: Words) -> Figure | Note:
         "found": lambda row: count(words.count(row["found"]), row["found"]),
     }
     cells = [[cell(row) for cell in columns.values()] for row in rows]
-    table = Table("rejected", title, [words(key) for key in columns], cells)
+    table = Table("rejected", title, [heading(numbers, words, key) for key in columns], cells)
     ordered = sorted(by_dataset.items(), key=lambda item: (-item[1], item[0]))
     if not ordered:
         return Note(title, sentence)
@@ -283,7 +283,7 @@ def _coverage(numbers: Numbers, words: Words) -> Figure | Note:
         "users_affected": lambda row: count(words.count(row["users_affected"]), row["users_affected"]),
     }
     cells = [[cell(row) for cell in columns.values()] for row in rows]
-    table = Table("coverage", title, [words(key) for key in columns], cells)
+    table = Table("coverage", title, [heading(numbers, words, key) for key in columns], cells)
     return Figure(title, sentence, chart, table)
 
 

@@ -17,11 +17,11 @@ from orchestration.errors import BarometerError
 from orchestration.report.page import charts, records
 from orchestration.report.page import page as page_module
 from orchestration.report.page.charts import draw
-from orchestration.report.page.outcomes import wilson
+from orchestration.report.page.outcomes import campaigns, fatigue, wilson
 from orchestration.report.page.page import answers, contents, file_names
-from orchestration.report.page.parts import Note, Table, Tiles, visible
+from orchestration.report.page.parts import Figure, Note, Table, Tiles, visible
 from orchestration.report.page.pressure import headline
-from orchestration.report.page.queries import QUERIES, Numbers, read_numbers
+from orchestration.report.page.queries import QUERIES, Meant, Numbers, read_numbers
 from orchestration.report.page.records import warnings
 from orchestration.report.page.words import languages, words_of
 from orchestration.report.pipeline_runs import Run, last_run, recording
@@ -193,6 +193,92 @@ def test_what_no_page_may_hold_ends_no_drawing() -> None:
     assert visible({"a": [name, 1]}) == {"a": ["Sale\ufffdof \ufffdMay\ufffd <b>\t", 1]}
     svg = draw(charts.bars([{"label": name, "value": 3, "text": name}], "value", "users"), "en", name)
     assert "Sale\ufffdof" in svg and "\x0b" not in svg
+
+
+def campaign(campaign_id: str, name: str, channel: str, measured: int, clicked: int) -> tuple[Any, ...]:
+    return (campaign_id, name, channel, measured, clicked)
+
+
+def best_of(*campaigns: tuple[Any, ...]) -> list[dict[str, Any]]:
+    """What the query of the best campaign returns of (id, name, channel, measured, clicked)."""
+    with duckdb.connect() as con:
+        con.execute("create schema marts")
+        con.execute("create table marts.build_info as select date '2026-06-30' as as_of, true as f, now() as built_at")
+        con.execute(
+            "create table marts.campaign_performance"
+            "(campaign_id text, campaign_name text, channel text, measured bigint, measured_clicked bigint)"
+        )
+        con.executemany("insert into marts.campaign_performance values (?, ?, ?, ?, ?)", campaigns)
+        con.execute("alter table marts.campaign_performance add click_rate double default 0.1")
+        con.execute(
+            "create table marts.fct_contacts as select campaign_id, "
+            "case when campaign_id = 'receipt' then 'transactional' else 'marketing' end as message_class "
+            "from marts.campaign_performance"
+        )
+        cursor = con.execute(QUERIES["best"].sql)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def test_what_works_compares_marketing_campaigns_of_one_channel() -> None:
+    found = best_of(
+        campaign("news", "News", "email", 5000, 100),
+        # three times the others of its channel; the app's tips are clicked more, as all on their channel are
+        campaign("spring", "Spring", "email", 1000, 60),
+        campaign("tip", "Tip", "in_app", 1000, 300),
+        campaign("tour", "Tour", "in_app", 1000, 290),
+        # of too few to be sure, and no marketing
+        campaign("small", "Small", "email", 10, 1),
+        campaign("receipt", "Receipt", "email", 3000, 2000),
+    )
+    assert [(row["campaign_id"], row["channel"]) for row in found] == [("spring", "email")]
+    counted = [{"tests": 50, "better": 3, "worse": 1, "unread": 9}]
+    (answer,) = [
+        each
+        for each in answers(numbers({"best": found, "tests_counted": counted}), words_of("en"))
+        if each.section == "campaigns"
+    ]
+    assert answer.number == "6.0%"
+    assert "“Spring” by e-mail" in answer.sentence and "against 2.0%" in answer.sentence
+    assert answer.sentence.endswith("3 comparisons better than their control, 1 worse.")
+    # lowest first where there is nothing to compare with; nothing where there is nothing
+    alone = best_of(campaign("news", "News", "email", 5000, 100), campaign("tip", "Tip", "in_app", 1000, 300))
+    assert [(row["campaign_id"], row["other_rate"]) for row in alone] == [("tip", None)]
+    assert best_of(campaign("receipt", "Receipt", "email", 10, 5)) == []
+
+
+def point(contacts: int, user_days: int, users: int) -> dict[str, Any]:
+    found = {"source": "observational", "event": "leave", "contacts_7d": contacts, "user_days": user_days}
+    return {**found, "users": users, "events": 1, "hazard": 0.01, "hazard_low": 0.001, "hazard_high": 0.02}
+
+
+def test_a_curve_has_the_numbers_of_contacts_of_which_enough_is_known() -> None:
+    rows = [point(1, 5000, 900), point(8, 100, 30), point(9, 400, 29), point(10, 99, 50), point(15, 200, 40)]
+    found = replace(numbers({"fatigue": rows}), policy=Meant(most_fatigue_contacts=15))
+    figure = fatigue(found, words_of("en")).blocks[1]
+    assert isinstance(figure, Figure)
+    assert [row["x"] for row in figure.chart["data"]["values"]] == [1, 8, 15]
+    assert "From 1 to 15 or more contacts" in figure.sentence
+    assert [row[4].text for row in figure.table.rows] == ["1.000%", "1.000%", "too few", "too few", "1.000%"]
+    alone = fatigue(numbers({"fatigue": rows[2:4]}), words_of("en")).blocks[1]
+    assert isinstance(alone, Table)
+
+
+def test_campaigns_that_share_a_name_are_told_apart() -> None:
+    def row(campaign_id: str, name: str) -> dict[str, Any]:
+        sums = dict.fromkeys(("sent", "measured", "reacting", "opened", "clicked", "left_after"), 10)
+        sums |= {"reengageable": 27, "reengaged": 19, "last_touch_orders": 0, "last_touch_revenue": 0.0, "cost": 0.0}
+        return {"campaign_id": campaign_id, "campaign_name": name, "channels": ["email"], **sums}
+
+    long = "A very long name of a campaign "
+    rows = [row("a1", "Sale"), row("a2", "Sale"), row("b1", f"{long} 1"), row("b2", f"{long} 2"), row("c", "Other")]
+    found = replace(numbers({"campaigns": rows}), policy=Meant(currency="EUR"))
+    figure = campaigns(found, words_of("en")).blocks[0]
+    assert isinstance(figure, Figure)
+    assert [row[0].text for row in figure.table.rows] == ["Sale (a1)", "Sale (a2)", f"{long} 1", f"{long} 2", "Other"]
+    assert {row["label"] for row in figure.chart["data"]["values"]} == {"Sale (a1)", "Sale (a2)", "b1", "b2", "Other"}
+    assert "70.4% (19 of 27)" in {cell.text for cell in figure.table.rows[0]}
+    assert {"revenue (EUR)", "cost (EUR)"} <= set(figure.table.header)
 
 
 def test_intervals_of_shares_are_wilsons() -> None:
