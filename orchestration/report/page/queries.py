@@ -161,15 +161,21 @@ QUERIES: dict[str, _Query] = {
         where contacts > max_contacts
         """,
     ),
-    # the last month that is known, else the last day
+    # the last month that is over, else the one that is not, else the last day
     "migration": _Query(
         ("segment_migration",),
         f"""
-        select period, period_start, from_segment, to_segment, sum(users)::bigint as users
+        select
+            period,
+            period_start,
+            period <> 'month' or last_day(period_start) <= {_AS_OF} as is_over,
+            from_segment,
+            to_segment,
+            sum(users)::bigint as users
         from marts.segment_migration
         where family = 'engagement' and period_start <= {_AS_OF}
         group by period, period_start, from_segment, to_segment
-        qualify dense_rank() over (order by period desc, period_start desc) = 1
+        qualify dense_rank() over (order by period desc, is_over desc, period_start desc) = 1
         order by from_segment nulls first, to_segment nulls last
         """,
     ),
@@ -362,7 +368,7 @@ QUERIES: dict[str, _Query] = {
     "backtest": _Query(
         ("outlook_backtest",),
         """
-        select cut_date, prediction, method, users, flagged, positives, precision, recall, auc
+        select cut_date, prediction, method, users, flagged, precision, recall, auc
         from marts.outlook_backtest
         qualify dense_rank() over (order by cut_date desc) = 1
         order by prediction, method
@@ -402,7 +408,11 @@ QUERIES: dict[str, _Query] = {
         """
         select
             dataset, attribute, max(users_known) as users_known, max(users) as users, max(share) as share,
-            string_agg(distinct disables, ', ' order by disables) as disables, max(users_affected) as users_affected
+            list(distinct disables order by disables)
+                filter (disables_kind = 'family' and users_affected > 0) as families,
+            list(distinct disables order by disables)
+                filter (disables_kind = 'audience' and users_affected > 0) as audiences,
+            max(users_affected) as users_affected
         from marts.attribute_coverage
         group by dataset, attribute
         order by share, dataset, attribute

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from orchestration.report.page import charts
@@ -197,7 +198,24 @@ def _profiles(numbers: Numbers, words: Words) -> Table | Note:
 
 
 def _backtest(numbers: Numbers, words: Words) -> Table | Note:
-    return _table(
+    """How well the outlook foresaw what came, and whether a simple rule does as well."""
+    found = {(row["prediction"], row["method"]): row["auc"] for row in numbers.of("backtest")}
+    told = []
+    for prediction in sorted({name for name, _ in found}, reverse=True):
+        model, naive = found.get((prediction, "model")), found.get((prediction, "naive"))
+        if model is None or naive is None:
+            continue
+        ahead = round(model, 3) - round(naive, 3)
+        key = "better" if ahead > 0 else "worse" if ahead < 0 else "same"
+        told.append(
+            words(
+                f"backtest.{key}",
+                prediction=words.name(f"prediction_{prediction}"),
+                model=words.number(model, 3),
+                naive=words.number(naive, 3),
+            )
+        )
+    table = _table(
         numbers,
         words,
         "backtest",
@@ -212,6 +230,7 @@ def _backtest(numbers: Numbers, words: Words) -> Table | Note:
             "auc": lambda row: count(words.number(row["auc"], 3), row["auc"]),
         },
     )
+    return replace(table, text=" ".join([*told, words("backtest.meaning")])) if isinstance(table, Table) else table
 
 
 def _rejected(numbers: Numbers, words: Words) -> Figure | Note:
@@ -231,11 +250,11 @@ def _rejected(numbers: Numbers, words: Words) -> Figure | Note:
         rejected=words.count(lost),
         read=words.count(read),
         share=words.share(lost / read if read else None, 3),
-        files=words.count(files),
+        files=words("rejected.one_file" if files == 1 else "rejected.files", files=words.count(files)),
     )
     columns: Columns = {
         "dataset": lambda row: word(words.name(row["dataset"]), row["dataset"]),
-        "reason": lambda row: word(words.name(row["reason"]), row["reason"]),
+        "reason": lambda row: word(words.reject(row["reason"]), row["reason"]),
         "what": lambda row: word(words("a_file" if row["is_file"] else "rows"), row["is_file"]),
         "found": lambda row: count(words.count(row["found"]), row["found"]),
     }
@@ -258,28 +277,33 @@ def _coverage(numbers: Numbers, words: Words) -> Figure | Note:
     if not rows:
         return missing(numbers, words, "coverage", title)
     worst = rows[0]
-    sentence = words(
-        "coverage.sentence",
-        attribute=words.name(worst["attribute"]),
-        share=words.share(worst["share"]),
-        disables=", ".join(words.name(each) for each in (worst["disables"] or "").split(", ") if each) or "–",
-    )
+
+    def attribute(row: Row) -> str:
+        return words.name(f"{row['dataset']}.{row['attribute']}")
+
+    sentence = words("coverage.none")
+    if worst["users_affected"]:
+        sentence = words(
+            "coverage.sentence",
+            attribute=attribute(worst),
+            share=words.share(worst["share"]),
+            users=words.count(worst["users"]),
+            disables=", ".join([*map(words.name, worst["families"] or ()), *(worst["audiences"] or ())]),
+        )
     chart = charts.bars(
-        [
-            {"label": words.name(row["attribute"]), "value": row["share"], "text": words.share(row["share"], 0)}
-            for row in rows
-        ],
+        [{"label": attribute(row), "value": row["share"], "text": words.share(row["share"], 0)} for row in rows],
         "value",
         words("coverage.across"),
         share=True,
     )
     columns: Columns = {
-        "attribute": lambda row: word(words.name(row["attribute"]), row["attribute"]),
+        "attribute": lambda row: word(attribute(row), f"{row['dataset']}.{row['attribute']}"),
         "users_known": lambda row: count(words.count(row["users_known"]), row["users_known"]),
+        "users_asked": lambda row: count(words.count(row["users"]), row["users"]),
         "share": lambda row: count(words.share(row["share"]), row["share"]),
-        "disables": lambda row: word(
-            ", ".join(words.name(each) for each in (row["disables"] or "").split(", ") if each) or "–"
-        ),
+        "families": lambda row: word(", ".join(map(words.name, row["families"] or ())) or "–"),
+        # audiences are named in the project of whoever runs this
+        "audiences": lambda row: word(", ".join(row["audiences"] or ()) or "–"),
         "users_affected": lambda row: count(words.count(row["users_affected"]), row["users_affected"]),
     }
     cells = [[cell(row) for cell in columns.values()] for row in rows]
@@ -320,7 +344,7 @@ def _syncs(words: Words) -> Columns:
     return {
         "destination": lambda row: word(row["destination"], row["destination"]),
         "date.name": lambda row: word(words.day(row["as_of"])),
-        "audiences": lambda row: count(words.count(row["audiences"]), row["audiences"]),
+        "audiences_count": lambda row: count(words.count(row["audiences"]), row["audiences"]),
         "complete": lambda row: count(words.count(row["complete"]), row["complete"]),
         "sent_rows": lambda row: count(words.count(row["sent"]), row["sent"]),
         "rejected_count": lambda row: count(words.count(row["rejected"]), row["rejected"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import string
 from collections.abc import Mapping, Sequence
@@ -14,13 +15,15 @@ import duckdb
 import pytest
 
 from orchestration.errors import BarometerError
+from orchestration.landing.contract import DATASETS
+from orchestration.policy_rules import ATTRIBUTES, QUALITY_MEASURES
 from orchestration.report.page import charts, records
 from orchestration.report.page import page as page_module
 from orchestration.report.page.charts import draw
 from orchestration.report.page.outcomes import campaigns, fatigue, wilson
 from orchestration.report.page.page import answers, contents, file_names
 from orchestration.report.page.parts import Figure, Note, Table, Tiles, visible
-from orchestration.report.page.pressure import headline
+from orchestration.report.page.pressure import STATUSES, headline
 from orchestration.report.page.queries import QUERIES, Meant, Numbers, read_numbers
 from orchestration.report.page.records import warnings
 from orchestration.report.page.words import languages, words_of
@@ -28,6 +31,7 @@ from orchestration.report.pipeline_runs import Run, last_run, recording
 
 AS_OF = date(2026, 6, 30)
 FOLDER = Path(page_module.__file__).parent
+PROJECT = FOLDER.parents[2] / "dbt_project"
 LANGUAGES = languages()
 
 
@@ -51,6 +55,52 @@ def test_every_language_has_the_same_words_with_the_same_places() -> None:
         for key in fixed[0]:
             assert places(english[key]) == places(texts[key]), f"{language} {key}"
             assert texts[key], f"{language} {key}"
+
+
+def known_codes() -> set[str]:
+    """The codes of this project that the page may show; countries, categories and audiences are whose data they are."""
+    plan = (PROJECT / "models" / "plan").glob("contact_suppressions.yml")
+    eligible = re.search(
+        r"First reason why not: ([a-z_, ]+);", (PROJECT / "models/plan/channel_eligibility.yml").read_text()
+    )
+    suppressed = re.search(r'description: "(erased, [a-z_, ]+);', next(plan).read_text())
+    assert eligible and suppressed
+    outranked = ["outranked_channel", "outranked_total"]
+    reasons = [*eligible[1].split(", "), *suppressed[1].split(", "), *outranked]
+    landing = "".join(path.read_text() for path in (PROJECT.parent / "orchestration" / "landing").glob("*.py"))
+    files = re.findall(r'UnreadableFile\(\s*"([a-z_]+)"', landing)
+    assert len(reasons) > 15 and len(files) > 4
+    with (PROJECT / "seeds" / "segment_catalog_entries.csv").open(encoding="utf-8") as entries:
+        segments = {each for row in csv.DictReader(entries) for each in (row["family"], row["segment"])}
+    return {
+        *reasons,
+        *files,
+        *(segments - {"*"}),
+        *("not_accessible", "malformed_row", "before_min_event_date", "after_received_at"),
+        *ATTRIBUTES,
+        *QUALITY_MEASURES,
+        *("age", "mean_order_value", "open_rate_90d"),
+        *STATUSES,
+        *DATASETS,
+        *(f"outcome_{each}" for each in ("succeeded", "failed", "skipped", "killed")),
+        *(f"test_{each}" for each in ("running", "unbalanced", "too_small", "done")),
+        *("load", "build", "publish", "extract"),
+    }
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_code_has_a_word_in_every_language(language: str) -> None:
+    words = words_of(language)
+    codes = known_codes()
+    assert len(codes) > 100
+    assert not sorted(code for code in codes if f"names.{code}" not in words.texts)
+    # a reason that names a column keeps its name; the rest is a word
+    for dataset in DATASETS.values():
+        for column in dataset.columns:
+            for kind in ("missing", "invalid", "unknown", "negative"):
+                told = words.reject(f"{kind}_{column.name}")
+                assert column.name in told and told != words.name(f"{kind}_{column.name}")
+    assert "_" not in words.reject("missing_user_id_or_anonymous_id").replace("user_id", "").replace("anonymous_id", "")
 
 
 def test_every_word_that_the_page_asks_for_is_there() -> None:
