@@ -203,8 +203,8 @@ def test_a_run_that_published_nothing_is_the_last_run(tmp_path: Path) -> None:
         ("later", "load", "succeeded"),
         ("later", "build", "failed"),
     ]
-    stage = {"run_id": "made", "stage": "build", "started_at": datetime(2026, 7, 1), "rows": 9, "seconds": 1.0}
-    stages = {"stages": [{**stage, "outcome": "succeeded", "error": None}]}
+    ended = {"run_id": "made", "stage": "build", "started_at": datetime(2026, 7, 1), "rows": 9, "seconds": 1.0}
+    stages = {"stages": [{**ended, "outcome": "succeeded", "error": None}]}
     found = replace(numbers(stages), failed_run=last)
     (warning,) = warnings(found, words_of("en"))
     assert "build (ValueError)" in warning and "The numbers are those of 30 June 2026" in warning
@@ -290,7 +290,7 @@ def test_what_works_compares_marketing_campaigns_of_one_channel() -> None:
     ]
     assert answer.number == "6.0%"
     assert "“Spring” by e-mail" in answer.sentence and "against 2.0%" in answer.sentence
-    assert answer.sentence.endswith("3 comparisons better than their control, 1 worse.")
+    assert answer.sentence.endswith("better than their control: 3; worse: 1.")
     # lowest first where there is nothing to compare with; nothing where there is nothing
     alone = best_of(campaign("news", "News", "email", 5000, 100), campaign("tip", "Tip", "in_app", 1000, 300))
     assert [(row["campaign_id"], row["other_rate"]) for row in alone] == [("tip", None)]
@@ -316,7 +316,7 @@ def test_a_curve_has_the_numbers_of_contacts_of_which_enough_is_known() -> None:
 
 def test_campaigns_that_share_a_name_are_told_apart() -> None:
     def row(campaign_id: str, name: str) -> dict[str, Any]:
-        sums = dict.fromkeys(("sent", "measured", "reacting", "opened", "clicked", "left_after"), 10)
+        sums: dict[str, float] = dict.fromkeys(("sent", "measured", "reacting", "opened", "clicked", "left_after"), 10)
         sums |= {"reengageable": 27, "reengaged": 19, "last_touch_orders": 0, "last_touch_revenue": 0.0, "cost": 0.0}
         return {"campaign_id": campaign_id, "campaign_name": name, "channels": ["email"], **sums}
 
