@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 #: A campaign that is named to do harm, if a page believed it.
-HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>\"'=1+1"
+HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>\"'=1+1 Sale\x0bof\ufffeMay"
 _DAYS = 21
 
 _TABLES = {

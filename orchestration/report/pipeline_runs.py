@@ -133,6 +133,20 @@ def finished(file: Path) -> list[tuple[Any, ...]]:
     return (_try(file, read) or []) if file.exists() else []
 
 
+def last_run(file: Path) -> list[dict[str, Any]]:
+    """Return the stages that have ended of the run whose stage began last, in the order in which they began."""
+
+    def read(con: sqlite3.Connection) -> list[dict[str, Any]]:
+        rows = con.execute(
+            f"select {', '.join(COLUMNS)} from pipeline_runs where outcome is not null and run_id = "
+            "(select run_id from pipeline_runs where outcome is not null order by started_at desc, stage limit 1) "
+            "order by started_at, stage"
+        ).fetchall()
+        return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+
+    return (_try(file, read) or []) if file.exists() else []
+
+
 def of_run(file: Path, run_id: str) -> list[dict[str, Any]]:
     """Return the rows of one run, the open ones too, in the order in which the stages began."""
 

@@ -6,6 +6,7 @@ import dagster as dg
 
 from orchestration.ownership import OWNERS
 from orchestration.report.page.page import write_pages
+from orchestration.report.pipeline_runs import last_run
 from orchestration.resources import Warehouse, log
 
 PAGE = dg.AssetKey(["report", "page"])
@@ -37,7 +38,13 @@ def page_of(dates: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         if not settings.published_file.exists():
             yield dg.AssetObservation(PAGE, metadata={"skipped": "nothing is published yet"})
             return
-        written = write_pages(settings.published_file, settings.reports, settings.policy["report_languages"])
+        written = write_pages(
+            settings.published_file,
+            settings.reports,
+            settings.policy["report_languages"],
+            last_run=last_run(settings.activation_file),
+            policy=settings.policy,
+        )
         log.info("%s %s", "The same report:" if written.is_same else "Report", settings.report_page)
         told = "\n".join(f"- **{answer.question}** {answer.number} {answer.sentence}" for answer in written.answers)
         yield dg.MaterializeResult(

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 from markupsafe import Markup
+
+from orchestration.report.page.parts import visible
 
 WIDTH = 420
 _SVG = "http://www.w3.org/2000/svg"
@@ -88,6 +91,8 @@ _CONFIG: Spec = {
 #: Of an axis of numbers: lines across, and nothing else.
 _AXIS = {"domain": False, "ticks": False}
 _THOUSANDS = 10_000
+#: Beside bars that may reach the end of their axis.
+_ROOM_FOR_TEXT = {"padding": {"left": 5, "right": 48, "top": 5, "bottom": 5}}
 #: How the axes of a language write numbers.
 _LOCALES: dict[str, Any] = {"en": "en-GB", "fr": "fr-FR"}
 
@@ -95,11 +100,12 @@ _LOCALES: dict[str, Any] = {"en": "en-GB", "fr": "fr-FR"}
 def bars(rows: Sequence[Spec], value: str, title: str, share: bool = False) -> Spec:
     """Return horizontal bars: each row has a ``label``, a number, and its ``text``."""
     most = max([row[value] or 0 for row in rows], default=0)
-    scale = {"domain": [0, 1.12 if share else most * 1.22 or 1]}
-    values = {"values": [0, 0.25, 0.5, 0.75, 1]} if share else {}
-    axis = {**_AXIS, "tickCount": 4, "tickMinStep": 1, "format": ".0%" if share else _format(most), **values}
+    scale = {"domain": [0, 1 if share else most * 1.22 or 1]}
+    marks = {"values": [0, 0.25, 0.5, 0.75, 1]} if share else {"tickCount": 4, "tickMinStep": 1}
+    axis = {**_AXIS, "format": ".0%" if share else _format(most), **marks}
     return {
         **_frame(rows),
+        **(_ROOM_FOR_TEXT if share else {}),
         "height": {"step": 26},
         "encoding": {
             "y": {"field": "label", "type": "nominal", "sort": None, "title": None, "axis": {"ticks": False}},
@@ -114,9 +120,10 @@ def bars(rows: Sequence[Spec], value: str, title: str, share: bool = False) -> S
 
 def grouped_bars(rows: Sequence[Spec], title: str, groups: Sequence[str]) -> Spec:
     """Return horizontal bars in groups: rows have ``label``, ``group``, ``share`` and ``text``."""
-    scale = {"domain": [0, max([row["share"] or 0 for row in rows], default=0) * 1.2 or 1]}
+    scale = {"domain": [0, min(max([row["share"] or 0 for row in rows], default=0) * 1.2 or 1, 1)]}
     return {
         **_frame(rows),
+        **_ROOM_FOR_TEXT,
         "height": {"step": 17},
         "encoding": {
             "y": {"field": "label", "type": "nominal", "sort": None, "title": None, "axis": {"ticks": False}},
@@ -258,12 +265,12 @@ def columns(rows: Sequence[Spec], title: str, every: int) -> Spec:
 
 
 def lines(rows: Sequence[Spec], domain: Sequence[str], colours: Sequence[str], title: str) -> Spec:
-    """Return lines over dates: rows have ``day`` (ISO), its ``name``, ``series`` and ``value``.
+    """Return lines over dates: rows have ``day`` (ISO), ``series`` and ``value``; dates without rows take their room.
 
     Dashes tell the series apart without colour.
     """
-    days = sorted({row["day"] for row in rows})
-    many = max(len(days) // 5, 1)
+    first, last = (date.fromisoformat(end(row["day"] for row in rows)) for end in (min, max))
+    named = range(0, (last - first).days + 1, max((last - first).days // 5, 1))
     most = max([row["value"] for row in rows], default=0)
     return {
         **_frame(rows),
@@ -271,13 +278,16 @@ def lines(rows: Sequence[Spec], domain: Sequence[str], colours: Sequence[str], t
         "mark": {"type": "line", "point": {"size": 14}, "strokeWidth": 2},
         "encoding": {
             "x": {
-                "field": "name",
-                "type": "ordinal",
-                "sort": {"field": "day"},
+                "field": "day",
+                "type": "temporal",
+                "scale": {"type": "utc"},
                 "title": None,
                 "axis": {
                     "labelAngle": 0,
-                    "values": [row["name"] for row in {row["day"]: row for row in rows}.values()][::many],
+                    "format": "%-d %b",
+                    "grid": False,
+                    # midnights, in the milliseconds of JavaScript
+                    "values": [(first - date(1970, 1, 1) + timedelta(days=age)).days * 86_400_000 for age in named],
                 },
             },
             "y": {
@@ -395,7 +405,11 @@ def dots(rows: Sequence[Spec], title: str, is_difference: bool) -> Spec:
         "type": "quantitative",
         "title": title,
         "scale": {"zero": True, "nice": True},
-        "axis": {"format": "+.2~%" if is_difference else ".2~%", "tickCount": 4, "domain": False, "ticks": False},
+        "axis": {
+            "format": "+.2~%" if is_difference else ".2~%",
+            "labelExpr": "datum.value === 0 ? '0' : datum.label",
+            **{"tickCount": 4, "domain": False, "ticks": False},
+        },
     }
     down = {
         "field": "label",
@@ -431,8 +445,11 @@ def draw(spec: Mapping[str, Any], language: str, label: str) -> Markup:
     # it loads a JavaScript engine: only who draws pays for it
     import vl_convert
 
-    svg = vl_convert.vegalite_to_svg({**spec, "config": _CONFIG}, format_locale=_LOCALES.get(language, "en-GB"))
-    return Markup(_for_the_page(svg, label))
+    locale = _LOCALES.get(language, "en-GB")
+    svg = vl_convert.vegalite_to_svg(
+        visible({**spec, "config": _CONFIG}), format_locale=locale, time_format_locale=locale
+    )
+    return Markup(_for_the_page(svg, visible(label)))
 
 
 def _for_the_page(svg: str, label: str) -> str:

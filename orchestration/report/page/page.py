@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -15,7 +16,7 @@ from markupsafe import Markup
 
 from orchestration.report.page import outcomes, pressure, records, segments
 from orchestration.report.page.charts import draw
-from orchestration.report.page.parts import Answer, Figure, Section
+from orchestration.report.page.parts import Answer, Figure, Section, visible
 from orchestration.report.page.queries import Numbers, read_numbers
 from orchestration.report.page.words import Words, words_of
 from orchestration.warehouse.files import fsync
@@ -37,10 +38,19 @@ class Written:
     is_same: bool
 
 
-def write_pages(published_file: Path, folder: Path, languages: Sequence[str]) -> Written:
-    """Write a page a language from a published file, each in one step; the first language's is barometer.html."""
+def write_pages(
+    published_file: Path,
+    folder: Path,
+    languages: Sequence[str],
+    last_run: Sequence[Mapping[str, Any]] = (),
+    policy: Mapping[str, Any] | None = None,
+) -> Written:
+    """Write a page a language from a published file, each in one step; the first language's is barometer.html.
+
+    ``last_run`` is the stages of the last run, which may have published nothing; ``policy`` says how numbers are meant.
+    """
     with duckdb.connect(str(published_file), read_only=True) as con:
-        numbers = read_numbers(con)
+        numbers = read_numbers(con, last_run, policy or {})
     folder.mkdir(parents=True, exist_ok=True)
     found = [words_of(language) for language in languages]
     files = [folder / name for name in file_names(languages)]
@@ -93,7 +103,7 @@ def render(numbers: Numbers, words: Words, others: Sequence[tuple[Words, str]] =
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
     style = (_FOLDER / "page.css").read_text(encoding="utf-8")
-    return environment.get_template("template.html.j2").render(
+    page = environment.get_template("template.html.j2").render(
         words=words,
         numbers=numbers,
         others=others,
@@ -105,6 +115,7 @@ def render(numbers: Numbers, words: Words, others: Sequence[tuple[Words, str]] =
         style=Markup(style),
         style_hash=b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     )
+    return str(visible(page))
 
 
 def _drawn(section: Section, words: Words) -> Section:

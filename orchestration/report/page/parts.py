@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from markupsafe import Markup
+
+#: What XML forbids, though a name may hold it: control characters, half of a pair, two that are no characters.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+def visible(value: Any) -> Any:
+    """Return text, or all text in lists and mappings, with a sign for what no page or drawing may hold."""
+    if isinstance(value, str):
+        return _FORBIDDEN.sub("\ufffd", value)
+    if isinstance(value, Mapping):
+        return {visible(name): visible(each) for name, each in value.items()}
+    return [visible(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,9 @@ def headline(numbers: Numbers, words: Words) -> Section:
             else words(f"headline.no_build_{name}")
             for name, then in earlier.items()
         ]
+        if key == "left_7d":
+            # who got a message a week ago has had a week more to leave: the two can't be compared
+            told = [words("headline.left_note")]
         tiles.append(Tile(key, words(f"headline.{key}"), words.count(value), value, told))
     return Section("headline", words("headline.title"), words("headline.lead", date=words.day(as_of)), [Tiles(tiles)])
 
@@ -73,13 +76,15 @@ def headline(numbers: Numbers, words: Words) -> Section:
 def where_the_pressure_is(numbers: Numbers, words: Words) -> Answer:
     """Return the answer to the first question: how many are over a cap, and where the most of them are."""
     users = users_of(numbers, "pressure_status") or 0
-    over = users_of(numbers, "pressure_status", "over_cap") or 0
+    tired = sum(row["users"] for row in numbers.of("fatigued_over"))
+    over = (users_of(numbers, "pressure_status", "over_cap") or 0) + tired
     worst = max(_by_policy(numbers), key=lambda row: (row[2] / row[1] if row[1] else 0, row[0]), default=None)
     sentence = words("answers.pressure.nobody")
     if over and worst is not None:
         sentence = words(
             "answers.pressure.sentence",
             share=words.share(over / users),
+            tired=words.count(tired),
             segment=words.name(worst[0]),
             worst=words.share(worst[2] / worst[1] if worst[1] else 0),
         )
@@ -119,8 +124,8 @@ def _distribution(numbers: Numbers, words: Words) -> Figure:
             caps.setdefault(row["max_contacts"], []).append(row["policy_segment"])
     bins = list(range(max([most, *(cap for cap in caps if cap < MOST_CONTACTS)]) + 1))
 
-    def name(number: int) -> str:
-        return words("pressure.distribution.or_more", number=number) if number == MOST_CONTACTS else str(number)
+    def name(number: int, key: str = "or_more_short") -> str:
+        return words(key, number=number) if number == MOST_CONTACTS else str(number)
 
     by_bin = Counter[int]()
     for row in rows:
@@ -135,7 +140,7 @@ def _distribution(numbers: Numbers, words: Words) -> Figure:
         above=words.count(above),
         above_share=words.share(above / users if users else None),
         cap=common,
-        most=name(most),
+        most=words.count(next((row["contacts"] for row in numbers.of("most")), None)),
     )
     chart = charts.histogram(
         [
@@ -172,7 +177,7 @@ def _distribution(numbers: Numbers, words: Words) -> Figure:
         header,
         [
             [
-                Cell(name(number), number),
+                Cell(name(number, "or_more"), number),
                 *(count(words.count(of.get((number, status), 0)), of.get((number, status), 0)) for status in STATUSES),
                 count(words.count(by_bin[number]), by_bin[number]),
             ]
@@ -233,6 +238,7 @@ def _statuses(numbers: Numbers, words: Words) -> Figure:
         over_share=words.share(over / users if users else None),
         near=words.count(near),
         near_share=words.share(near / users if users else None),
+        tired=words.count(sum(row["users"] for row in numbers.of("fatigued_over"))),
     )
     table = Table(
         "statuses",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -18,9 +18,25 @@ Row = dict[str, Any]
 DAYS = 56
 #: Contacts of 7 days from which users are counted together.
 MOST_CONTACTS = 15
+#: How a stage ends that got through.
+FINE = ("succeeded", "skipped")
+_OF_STAGES = ("run_id", "stage", "started_at", "rows", "seconds", "outcome", "error")
 _MOST_CAMPAIGNS = 12
 _MOST_TESTS = 40
+#: Of a 95 % interval.
+Z = 1.959964
+_MARKETING = "select campaign_id from marts.fct_contacts where message_class = 'marketing'"
 _AS_OF = "(select as_of from marts.build_info)"
+
+
+@dataclass(frozen=True)
+class Meant:
+    """Vars of the policy without which numbers can't be read."""
+
+    currency: str = ""
+    #: Contacts of 7 days from which the fatigue curves count user-days together.
+    most_fatigue_contacts: int | None = None
+    measured_days: int = 0
 
 
 @dataclass(frozen=True)
@@ -31,6 +47,9 @@ class Numbers:
     is_final: bool
     built_at: datetime
     rows: Mapping[str, Sequence[Row] | None]
+    #: Stages of the last run, where it did not get through and is not the one that the numbers are of.
+    failed_run: Sequence[Row] = ()
+    policy: Meant = field(default_factory=lambda: Meant())
 
     def of(self, name: str) -> Sequence[Row]:
         """Return rows, none where their mart is not there."""
@@ -93,6 +112,7 @@ QUERIES: dict[str, _Query] = {
         order by all
         """,
     ),
+    "most": _Query(("contact_pressure",), "select max(contacts_7d) as contacts from marts.contact_pressure"),
     "caps": _Query(
         ("contact_caps",),
         """
@@ -111,15 +131,51 @@ QUERIES: dict[str, _Query] = {
         order by all
         """,
     ),
-    # the last month that is known, else the last day
+    # a user has one status, and the fatigued have that one: those of them who are over a cap too. No arm changes theirs
+    "fatigued_over": _Query(
+        ("contact_pressure", "contact_caps", "fct_contacts"),
+        f"""
+        with caps as (
+            select channel, window_days, max_contacts from marts.contact_caps
+            where max_contacts > 0 and policy_segment in ('fatigued', '*')
+        ),
+
+        windows as (select distinct channel, window_days from caps),
+
+        counted as (
+            select contacts.user_id, windows.channel, windows.window_days, count(*) as contacts
+            from marts.contact_pressure as users
+            inner join marts.fct_contacts as contacts on users.user_id = contacts.user_id
+            inner join windows
+                on
+                    windows.channel in (contacts.channel, 'all')
+                    and contacts.contact_date > {_AS_OF} - windows.window_days
+            where
+                users.pressure_status = 'fatigued'
+                and contacts.is_contact
+                and contacts.contact_date between {_AS_OF} - (select max(window_days) from caps) and {_AS_OF}
+            group by all
+        )
+
+        select count(distinct user_id) as users from counted inner join caps using (channel, window_days)
+        where contacts > max_contacts
+        """,
+    ),
+    # the last month that is over, else the one that is not, else the last day
     "migration": _Query(
         ("segment_migration",),
         f"""
-        select period, period_start, from_segment, to_segment, sum(users)::bigint as users
+        select
+            period,
+            period_start,
+            period <> 'month' or last_day(period_start) <= {_AS_OF} as is_over,
+            from_segment,
+            to_segment,
+            sum(users)::bigint as users
         from marts.segment_migration
         where family = 'engagement' and period_start <= {_AS_OF}
         group by period, period_start, from_segment, to_segment
-        qualify dense_rank() over (order by period desc, period_start desc) = 1
+        qualify dense_rank() over (order by period desc, is_over desc, period_start desc) = 1
         order by from_segment nulls first, to_segment nulls last
         """,
     ),
@@ -160,12 +216,53 @@ QUERIES: dict[str, _Query] = {
         order by event desc, mean_contacts_7d, arm
         """,
     ),
+    # beside the others of the same channel, counted carefully: by the lower end of Wilson's interval
+    "best": _Query(
+        ("campaign_performance", "fct_contacts"),
+        f"""
+        with counted as (
+            select
+                campaign_id,
+                channel,
+                min(campaign_name) as campaign_name,
+                sum(measured)::bigint as reacting,
+                sum(measured_clicked)::bigint as clicked
+            from marts.campaign_performance
+            where campaign_id in ({_MARKETING}) and click_rate is not null
+            group by campaign_id, channel
+            having sum(measured) > 0
+        ),
+
+        compared as (
+            select
+                *,
+                (sum(clicked) over same - clicked) / nullif(sum(reacting) over same - reacting, 0) as other_rate,
+                clicked / reacting as rate,
+                {Z} * {Z} / reacting as square
+            from counted
+            window same as (partition by channel)
+        ),
+
+        placed as (
+            select
+                *,
+                (rate + square / 2 - sqrt(square * (rate * (1 - rate) + square / 4))) / (1 + square) as lowest
+            from compared
+        )
+
+        select campaign_id, campaign_name, channel, reacting, clicked, other_rate
+        from placed
+        order by lowest / nullif(other_rate, 0) desc nulls last, lowest desc, campaign_id
+        limit 1
+        """,
+    ),
     "campaigns": _Query(
-        ("campaign_performance",),
+        ("campaign_performance", "fct_contacts"),
         f"""
         select
             campaign_id,
             min(campaign_name) as campaign_name,
+            list(distinct channel order by channel) as channels,
             sum(sent)::bigint as sent,
             sum(measured)::bigint as measured,
             -- of channels that report reactions
@@ -179,22 +276,37 @@ QUERIES: dict[str, _Query] = {
             sum(last_touch_revenue) as last_touch_revenue,
             sum(cost) as cost
         from marts.campaign_performance
-        where campaign_id is not null
+        where campaign_id in ({_MARKETING})
         group by campaign_id
         order by sent desc, campaign_id
         limit {_MOST_CAMPAIGNS}
         """,
     ),
-    "tests": _Query(
+    "tests_counted": _Query(
         ("ab_test_results",),
-        f"""
+        """
         select
-            campaign_id, comparison, control, variant, metric, status, control_users, variant_users,
-            control_value, variant_value,
-            difference, interval_low,
-            interval_high, p_value, p_value_holm, is_significant,
-            minimum_detectable_effect, starts_on, ends_on
+            count(*) as tests,
+            -- fewer who leave is better
+            count(*) filter (is_significant and (difference > 0) = (metric <> 'unsubscribe')) as better,
+            count(*) filter (is_significant and (difference > 0) <> (metric <> 'unsubscribe')) as worse,
+            count(*) filter (status <> 'done') as unread
         from marts.ab_test_results
+        """,
+    ),
+    "tests": _Query(
+        ("ab_test_results", "campaign_performance"),
+        f"""
+        with names as (
+            select campaign_id, min(campaign_name) as campaign_name from marts.campaign_performance group by campaign_id
+        )
+
+        select
+            campaign_id, campaign_name, control, variant, metric, status, control_users, variant_users,
+            control_value, variant_value, difference, interval_low, interval_high, p_value_holm, is_significant,
+            minimum_detectable_effect
+        from marts.ab_test_results
+        left join names using (campaign_id)
         order by is_significant desc nulls last, starts_on desc nulls last, campaign_id, comparison, variant, metric
         limit {_MOST_TESTS}
         """,
@@ -222,18 +334,21 @@ QUERIES: dict[str, _Query] = {
         ("cap_simulation",),
         """
         select
-            windows, segment, contacts, removed, removed_share, users, users_over_before, users_over_after,
+            windows, segment, contacts, removed, removed_share, users_over_before, users_over_after,
             clicks_touched, revenue_touched, cost_saved
         from marts.cap_simulation
         where policy = 'current' and channel = 'all'
         order by windows desc, removed desc, segment
         """,
     ),
+    "first_contact": _Query(
+        ("fct_contacts",), "select min(contact_date) as first_contact from marts.fct_contacts where is_contact"
+    ),
     "quality": _Query(
         ("segment_quality",),
         """
         select
-            family, users, segments, is_too_many, smallest_segment, smallest_share, is_too_small, largest_share,
+            family, segments, is_too_many, smallest_segment, smallest_share, is_too_small, largest_share,
             silhouette, unchanged_share, closest_family, closest_cramers_v
         from marts.segment_quality
         order by family
@@ -253,7 +368,7 @@ QUERIES: dict[str, _Query] = {
     "backtest": _Query(
         ("outlook_backtest",),
         """
-        select cut_date, prediction, method, users, flagged, positives, precision, recall, auc
+        select cut_date, prediction, method, users, flagged, precision, recall, auc
         from marts.outlook_backtest
         qualify dense_rank() over (order by cut_date desc) = 1
         order by prediction, method
@@ -293,7 +408,11 @@ QUERIES: dict[str, _Query] = {
         """
         select
             dataset, attribute, max(users_known) as users_known, max(users) as users, max(share) as share,
-            string_agg(distinct disables, ', ' order by disables) as disables, max(users_affected) as users_affected
+            list(distinct disables order by disables)
+                filter (disables_kind = 'family' and users_affected > 0) as families,
+            list(distinct disables order by disables)
+                filter (disables_kind = 'audience' and users_affected > 0) as audiences,
+            max(users_affected) as users_affected
         from marts.attribute_coverage
         group by dataset, attribute
         order by share, dataset, attribute
@@ -308,8 +427,8 @@ QUERIES: dict[str, _Query] = {
     "blocks": _Query(("extract_blocks",), "select count(*) as blocks from marts.extract_blocks"),
     "stages": _Query(
         ("pipeline_runs",),
-        """
-        select stage, kind, as_of, started_at, rows, seconds, outcome, error
+        f"""
+        select {", ".join(_OF_STAGES)}
         from marts.pipeline_runs
         where run_id = (select max_by(run_id, started_at) from marts.pipeline_runs where stage = 'build')
         order by started_at, stage
@@ -339,8 +458,14 @@ QUERIES: dict[str, _Query] = {
 }
 
 
-def read_numbers(con: duckdb.DuckDBPyConnection) -> Numbers:
-    """Return the numbers of the published file that ``con`` has open."""
+def read_numbers(
+    con: duckdb.DuckDBPyConnection, last_run: Sequence[Mapping[str, Any]] = (), policy: Mapping[str, Any] | None = None
+) -> Numbers:
+    """Return the numbers of the published file that ``con`` has open.
+
+    ``last_run`` is the stages of the last run as the record of runs has them: a run that publishes nothing is in no
+    published file.
+    """
     found = con.execute("select as_of, is_final, built_at from marts.build_info").fetchone()
     if found is None:
         raise BarometerError("The published file holds no build.", "Run the pipeline again.")
@@ -351,9 +476,21 @@ def read_numbers(con: duckdb.DuckDBPyConnection) -> Numbers:
             "union all select view_name from duckdb_views() where schema_name = 'marts'"
         ).fetchall()
     }
-    rows = {name: _rows(con, query.sql) if marts >= set(query.marts) else None for name, query in QUERIES.items()}
+    rows: dict[str, Sequence[Row] | None] = {
+        name: _rows(con, query.sql) if marts >= set(query.marts) else None for name, query in QUERIES.items()
+    }
     as_of, is_final, built_at = found
-    return Numbers(as_of, is_final, built_at, rows)
+    made = {row["run_id"] for row in rows["stages"] or ()}
+    last = [{name: row[name] for name in _OF_STAGES} for row in last_run]
+    failed_run: Sequence[Row] = ()
+    if last and last[0]["run_id"] in made:
+        # the same run may have gone on after it published
+        rows["stages"] = last
+    elif any(row["outcome"] not in FINE for row in last):
+        failed_run = last
+    vars_ = policy or {}
+    meant = Meant(vars_.get("business_currency", ""), vars_.get("fatigue_max_contacts"), vars_.get("measures_days", 0))
+    return Numbers(as_of, is_final, built_at, rows, failed_run, meant)
 
 
 def _rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[Row]:

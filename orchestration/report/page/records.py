@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from orchestration.report.page import charts
-from orchestration.report.page.outcomes import missing
+from orchestration.report.page.outcomes import heading, missing
 from orchestration.report.page.parts import Cell, Figure, Note, Section, Table, count, word
-from orchestration.report.page.queries import Numbers, Row
+from orchestration.report.page.queries import FINE, Numbers, Row
 from orchestration.report.page.words import Words
 
-_FINE = ("succeeded", "skipped")
 Columns = dict[str, Callable[[Row], Cell]]
 
 
@@ -18,14 +19,42 @@ def warnings(numbers: Numbers, words: Words) -> list[str]:
     """Return what a reader must know before anything else: what is not final, blocked or failed."""
     found = [] if numbers.is_final else [words("warnings.not_final")]
     blocks = sum(row["blocks"] for row in numbers.of("blocks"))
-    failed = [row["stage"] for row in numbers.of("stages") if row["outcome"] not in _FINE]
+    stages = numbers.failed_run or numbers.of("stages")
+    failed = [row for row in stages if row["outcome"] not in FINE]
     checks = len(numbers.of("checks"))
     return [
+        *([_failed(failed, numbers, words)] if failed else []),
         *found,
         *([words("warnings.blocked", blocks=words.count(blocks))] if blocks else []),
-        *([words("warnings.failed", stages=", ".join(words.name(stage) for stage in failed))] if failed else []),
         *([words("warnings.unusual", checks=words.count(checks))] if checks else []),
     ]
+
+
+def _failed(failed: Sequence[Row], numbers: Numbers, words: Words) -> str:
+    """Return which stages failed, when, and of when the numbers are all the same."""
+    return words(
+        "warnings.failed",
+        time=words.time(_time(failed[0]["started_at"])),
+        stages=", ".join(_stage(row, words) for row in failed),
+        date=words.day(numbers.as_of),
+        built_at=words.time(numbers.built_at),
+    )
+
+
+def _stage(row: Row, words: Words) -> str:
+    """Return a stage with what stopped it: a class of error or its first words, nothing of what a row holds."""
+    return f"{_stage_name(row, words)} ({row['error'] or words.name('outcome_' + row['outcome'])})"
+
+
+def _stage_name(row: Row, words: Words) -> str:
+    """Return what a stage is called; that of a destination by what the policy calls it."""
+    kind, _, destination = str(row["stage"]).partition(" ")
+    return words("sync_to", destination=destination) if kind == "sync" and destination else words.name(row["stage"])
+
+
+def _time(value: datetime | str) -> datetime:
+    """Return a time of the record of runs, which keeps it as text."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def plan(numbers: Numbers, words: Words) -> Section:
@@ -70,7 +99,11 @@ def data(numbers: Numbers, words: Words) -> Section:
 def run(numbers: Numbers, words: Words) -> Section:
     """Return what the last run did."""
     lead = words("run.lead", built_at=words.time(numbers.built_at))
-    blocks = [_table(numbers, words, "stages", _stages(words)), _table(numbers, words, "syncs", _syncs(words))]
+    columns = _stages(words)
+    made = _table(numbers, words, "stages", columns, "title_made" if numbers.failed_run else "title")
+    cells = [[cell(row) for cell in columns.values()] for row in numbers.failed_run]
+    failed = Table("failed_run", words("stages.title_failed"), [heading(numbers, words, key) for key in columns], cells)
+    blocks = [*([failed] if cells else []), made, _table(numbers, words, "syncs", _syncs(words))]
     return Section("run", words("run.title"), lead, blocks)
 
 
@@ -81,7 +114,7 @@ def _table(numbers: Numbers, words: Words, name: str, columns: Columns, title: s
     if not rows:
         return missing(numbers, words, name, title)
     cells = [[cell(row) for cell in columns.values()] for row in rows]
-    return Table(name, title, [words(key) for key in columns], cells)
+    return Table(name, title, [heading(numbers, words, key) for key in columns], cells)
 
 
 def _suppressions(numbers: Numbers, words: Words) -> Figure | Note:
@@ -114,7 +147,7 @@ def _suppressions(numbers: Numbers, words: Words) -> Figure | Note:
         "value_forgone": lambda row: count(words.number(row["value_forgone"], 2), row["value_forgone"]),
     }
     cells = [[cell(row) for cell in columns.values()] for row in rows]
-    table = Table("suppressions", title, [words(key) for key in columns], cells)
+    table = Table("suppressions", title, [heading(numbers, words, key) for key in columns], cells)
     return Figure(title, sentence, chart, table, note=words("suppressions.note"), is_wide=True)
 
 
@@ -171,7 +204,24 @@ def _profiles(numbers: Numbers, words: Words) -> Table | Note:
 
 
 def _backtest(numbers: Numbers, words: Words) -> Table | Note:
-    return _table(
+    """How well the outlook foresaw what came, and whether a simple rule does as well."""
+    found = {(row["prediction"], row["method"]): row["auc"] for row in numbers.of("backtest")}
+    told = []
+    for prediction in sorted({name for name, _ in found}, reverse=True):
+        model, naive = found.get((prediction, "model")), found.get((prediction, "naive"))
+        if model is None or naive is None:
+            continue
+        ahead = round(model, 3) - round(naive, 3)
+        key = "better" if ahead > 0 else "worse" if ahead < 0 else "same"
+        told.append(
+            words(
+                f"backtest.{key}",
+                prediction=words.name(f"prediction_{prediction}"),
+                model=words.number(model, 3),
+                naive=words.number(naive, 3),
+            )
+        )
+    table = _table(
         numbers,
         words,
         "backtest",
@@ -186,6 +236,7 @@ def _backtest(numbers: Numbers, words: Words) -> Table | Note:
             "auc": lambda row: count(words.number(row["auc"], 3), row["auc"]),
         },
     )
+    return replace(table, text=" ".join([*told, words("backtest.meaning")])) if isinstance(table, Table) else table
 
 
 def _rejected(numbers: Numbers, words: Words) -> Figure | Note:
@@ -205,16 +256,16 @@ def _rejected(numbers: Numbers, words: Words) -> Figure | Note:
         rejected=words.count(lost),
         read=words.count(read),
         share=words.share(lost / read if read else None, 3),
-        files=words.count(files),
+        files=words("rejected.one_file" if files == 1 else "rejected.files", files=words.count(files)),
     )
     columns: Columns = {
         "dataset": lambda row: word(words.name(row["dataset"]), row["dataset"]),
-        "reason": lambda row: word(words.name(row["reason"]), row["reason"]),
+        "reason": lambda row: word(words.reject(row["reason"]), row["reason"]),
         "what": lambda row: word(words("a_file" if row["is_file"] else "rows"), row["is_file"]),
         "found": lambda row: count(words.count(row["found"]), row["found"]),
     }
     cells = [[cell(row) for cell in columns.values()] for row in rows]
-    table = Table("rejected", title, [words(key) for key in columns], cells)
+    table = Table("rejected", title, [heading(numbers, words, key) for key in columns], cells)
     ordered = sorted(by_dataset.items(), key=lambda item: (-item[1], item[0]))
     if not ordered:
         return Note(title, sentence)
@@ -232,32 +283,37 @@ def _coverage(numbers: Numbers, words: Words) -> Figure | Note:
     if not rows:
         return missing(numbers, words, "coverage", title)
     worst = rows[0]
-    sentence = words(
-        "coverage.sentence",
-        attribute=words.name(worst["attribute"]),
-        share=words.share(worst["share"]),
-        disables=", ".join(words.name(each) for each in (worst["disables"] or "").split(", ") if each) or "–",
-    )
+
+    def attribute(row: Row) -> str:
+        return words.name(f"{row['dataset']}.{row['attribute']}")
+
+    sentence = words("coverage.none")
+    if worst["users_affected"]:
+        sentence = words(
+            "coverage.sentence",
+            attribute=attribute(worst),
+            share=words.share(worst["share"]),
+            users=words.count(worst["users"]),
+            disables=", ".join([*map(words.name, worst["families"] or ()), *(worst["audiences"] or ())]),
+        )
     chart = charts.bars(
-        [
-            {"label": words.name(row["attribute"]), "value": row["share"], "text": words.share(row["share"], 0)}
-            for row in rows
-        ],
+        [{"label": attribute(row), "value": row["share"], "text": words.share(row["share"], 0)} for row in rows],
         "value",
         words("coverage.across"),
         share=True,
     )
     columns: Columns = {
-        "attribute": lambda row: word(words.name(row["attribute"]), row["attribute"]),
+        "attribute": lambda row: word(attribute(row), f"{row['dataset']}.{row['attribute']}"),
         "users_known": lambda row: count(words.count(row["users_known"]), row["users_known"]),
+        "users_asked": lambda row: count(words.count(row["users"]), row["users"]),
         "share": lambda row: count(words.share(row["share"]), row["share"]),
-        "disables": lambda row: word(
-            ", ".join(words.name(each) for each in (row["disables"] or "").split(", ") if each) or "–"
-        ),
+        "families": lambda row: word(", ".join(map(words.name, row["families"] or ())) or "–"),
+        # audiences are named in the project of whoever runs this
+        "audiences": lambda row: word(", ".join(row["audiences"] or ()) or "–"),
         "users_affected": lambda row: count(words.count(row["users_affected"]), row["users_affected"]),
     }
     cells = [[cell(row) for cell in columns.values()] for row in rows]
-    table = Table("coverage", title, [words(key) for key in columns], cells)
+    table = Table("coverage", title, [heading(numbers, words, key) for key in columns], cells)
     return Figure(title, sentence, chart, table)
 
 
@@ -282,8 +338,9 @@ def _checks(words: Words) -> Columns:
 
 def _stages(words: Words) -> Columns:
     return {
-        "stage": lambda row: word(words.name(row["stage"]), row["stage"]),
+        "stage": lambda row: word(_stage_name(row, words), row["stage"]),
         "outcome": lambda row: word(words.name(f"outcome_{row['outcome']}"), row["outcome"]),
+        "error": lambda row: word(row["error"] or "–", row["error"]),
         "rows": lambda row: count(words.count(row["rows"]), row["rows"]),
         "seconds": lambda row: count(words.number(row["seconds"], 1), row["seconds"]),
     }
@@ -293,7 +350,7 @@ def _syncs(words: Words) -> Columns:
     return {
         "destination": lambda row: word(row["destination"], row["destination"]),
         "date.name": lambda row: word(words.day(row["as_of"])),
-        "audiences": lambda row: count(words.count(row["audiences"]), row["audiences"]),
+        "audiences_count": lambda row: count(words.count(row["audiences"]), row["audiences"]),
         "complete": lambda row: count(words.count(row["complete"]), row["complete"]),
         "sent_rows": lambda row: count(words.count(row["sent"]), row["sent"]),
         "rejected_count": lambda row: count(words.count(row["rejected"]), row["rejected"]),

@@ -65,7 +65,6 @@ def _over_time(
         [
             {
                 "day": day.isoformat(),
-                "name": words.short_day(day),
                 "series": words.name(segment),
                 "value": of.get((day, segment), 0),
             }
@@ -142,6 +141,7 @@ def _migration(numbers: Numbers, words: Words) -> Figure | Note:
     if not rows:
         return Note(title, words("segments.migration.empty"), is_empty=True)
     start, is_month = rows[0]["period_start"], rows[0]["period"] == "month"
+    key = "month" if rows[0]["is_over"] else "month_so_far"
     known = [*_ENGAGEMENT]
     sources = [segment for segment in [*known, None] if any(row["from_segment"] == segment for row in rows)]
     targets = [segment for segment in [*known, None] if any(row["to_segment"] == segment for row in rows)]
@@ -152,8 +152,9 @@ def _migration(numbers: Numbers, words: Words) -> Figure | Note:
     moved = sum(row["users"] for row in rows)
     largest = max(rows, key=lambda row: row["users"])
     sentence = words(
-        "segments.migration.sentence_month" if is_month else "segments.migration.sentence_day",
+        f"segments.migration.sentence_{key}" if is_month else "segments.migration.sentence_day",
         date=words.day(start),
+        last=words.day(numbers.as_of),
         users=words.count(moved),
         largest=words.count(largest["users"]),
         source=name(largest["from_segment"]),

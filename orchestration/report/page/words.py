@@ -12,6 +12,8 @@ import yaml
 
 from orchestration.errors import BarometerError
 
+#: How the codes of rejected rows begin that name a column, and of files that name a format.
+_REJECTS = ("missing", "invalid", "unknown", "negative", "unreadable")
 _FOLDER = Path(__file__).parent
 
 
@@ -34,6 +36,13 @@ class Words:
             return self("none")
         text = str(code)
         return self.texts.get(f"names.{text}") or text.replace("_", " ")
+
+    def reject(self, reason: str) -> str:
+        """Return why a row or a file could not be used; columns are called as in the file."""
+        kind, _, column = reason.partition("_")
+        if f"names.{reason}" in self.texts or kind not in _REJECTS:
+            return self.name(reason)
+        return self(f"rejects.{kind}", column=column)
 
     def count(self, value: float | None) -> str:
         """Return a whole number."""
