@@ -101,7 +101,7 @@ def bars(rows: Sequence[Spec], value: str, title: str, share: bool = False) -> S
     """Return horizontal bars: each row has a ``label``, a number, and its ``text``."""
     most = max([row[value] or 0 for row in rows], default=0)
     scale = {"domain": [0, 1 if share else most * 1.22 or 1]}
-    marks = {"values": [0, 0.25, 0.5, 0.75, 1]} if share else {"tickCount": 4, "tickMinStep": 1}
+    marks: Spec = {"values": [0, 0.25, 0.5, 0.75, 1]} if share else {"tickCount": 4, "tickMinStep": 1}
     axis = {**_AXIS, "format": ".0%" if share else _format(most), **marks}
     return {
         **_frame(rows),
