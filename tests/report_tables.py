@@ -104,7 +104,7 @@ _TABLES = {
         from (values
             ('users', 'birth_date', 702, 1997, 0.3515, 'family', 'age_band', 1295),
             ('users', 'country', 1840, 1997, 0.9214, 'family', 'country', 157),
-            ('consents', 'email', 1510, 1997, 0.7561, 'audience', 'reactivate_dormant', 487)
+            ('consents', 'status', 1510, 1997, 0.7561, 'audience', 'reactivate_dormant', 487)
         ) as t(dataset, attribute, users_known, users, share, disables_kind, disables, users_affected)
     """,
     "outlook_backtest": """

@@ -142,7 +142,8 @@ def last_run(file: Path) -> list[dict[str, Any]]:
             "(select run_id from pipeline_runs where outcome is not null order by started_at desc, stage limit 1) "
             "order by started_at, stage"
         ).fetchall()
-        return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+        found = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+        return [{**row, "started_at": datetime.fromisoformat(row["started_at"])} for row in found]
 
     return (_try(file, read) or []) if file.exists() else []
 

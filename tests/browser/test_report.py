@@ -211,6 +211,80 @@ def test_numbers_are_those_of_the_warehouse(
     assert tiles["contacts_7d"] == str(asked(file, f"{week} between 0 and 6")[0][0])
 
 
+#: Tables with the columns that stand for one column of a mart each, and the query of these; decimals as they are shown.
+_COLUMNS = {
+    "fatigue_leave": (
+        (0, 1, 2, 3, 4),
+        "select contacts_7d, user_days, users, events, hazard::double from marts.fatigue_curve "
+        "where event = 'leave' and source = 'observational' and channel = 'all' and engagement = 'all'",
+    ),
+    "arms": (
+        (0, 1, 2, 3, 4, 5, 7),
+        "select event, arm, users, mean_contacts_7d::double, hazard::double, difference::double, "
+        "naive_difference::double from marts.dose_response where channel = 'all' and engagement = 'all'",
+    ),
+    "campaigns": (
+        (0, 2, 3, 9, 10, 11),
+        "select campaign_id, sum(sent)::bigint as sent, sum(measured)::bigint, sum(last_touch_orders)::bigint, "
+        "sum(last_touch_revenue)::double, sum(cost)::double from marts.campaign_performance group by campaign_id "
+        "order by sent desc, campaign_id limit 12",
+    ),
+    "tests": (
+        (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12),
+        "select variant, metric, status, control_users, variant_users, control_value::double, variant_value::double, "
+        "difference::double, minimum_detectable_effect::double, p_value_holm::double, is_significant "
+        "from marts.ab_test_results",
+    ),
+    "what_if": (
+        tuple(range(10)),
+        "select segment, windows, contacts, removed, removed_share, users_over_before, users_over_after, "
+        "clicks_touched, revenue_touched::double, cost_saved::double from marts.cap_simulation "
+        "where policy = 'current' and channel = 'all'",
+    ),
+    "quality": (
+        (0, 1, 2, 3, 4, 5),
+        "select family, segments, smallest_share, largest_share, silhouette::double, unchanged_share "
+        "from marts.segment_quality",
+    ),
+    "profiles": (
+        (0, 1, 2, 3, 4, 7),
+        "select family, segment, users, share, mean_order_value::double, click_rate::double "
+        "from marts.segment_profiles where family in ('engagement', 'rfm')",
+    ),
+    "backtest": (
+        tuple(range(8)),
+        "select cut_date, prediction, method, users, flagged, precision::double, recall::double, auc::double "
+        "from marts.outlook_backtest where cut_date = (select max(cut_date) from marts.outlook_backtest)",
+    ),
+    "coverage": (
+        (0, 1, 2, 3, 6),
+        "select dataset || '.' || attribute, max(users_known), max(users), max(share)::double, max(users_affected) "
+        "from marts.attribute_coverage group by dataset, attribute",
+    ),
+    "suppressions": (
+        (0, 1, 2),
+        "select reason, count(*), sum(value_forgone)::double from marts.contact_suppressions group by reason",
+    ),
+    "stages": (
+        (0, 1, 3, 4),
+        "select stage, outcome, rows, seconds from marts.pipeline_runs "
+        "where run_id = (select max_by(run_id, started_at) from marts.pipeline_runs where stage = 'build')",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _COLUMNS)
+def test_every_column_is_that_of_the_warehouse(
+    name: str, tables: dict[str, list[list[str | None]]], folder: Path
+) -> None:
+    columns, query = _COLUMNS[name]
+    shown = sorted((tuple(row[column] for column in columns) for row in tables[name]), key=repr)
+    known = [
+        tuple(None if value is None else str(value) for value in row) for row in asked(folder / "filled.duckdb", query)
+    ]
+    assert shown == sorted(known, key=repr)
+
+
 def test_both_languages_show_the_same_numbers(
     tables: dict[str, list[list[str | None]]], opened: dict[str, Opened]
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from orchestration.report.page import charts
 from orchestration.report.page.outcomes import heading, missing
@@ -34,7 +33,7 @@ def _failed(failed: Sequence[Row], numbers: Numbers, words: Words) -> str:
     """Return which stages failed, when, and of when the numbers are all the same."""
     return words(
         "warnings.failed",
-        time=words.time(_time(failed[0]["started_at"])),
+        time=words.time(failed[0]["started_at"]),
         stages=", ".join(_stage(row, words) for row in failed),
         date=words.day(numbers.as_of),
         built_at=words.time(numbers.built_at),
@@ -50,11 +49,6 @@ def _stage_name(row: Row, words: Words) -> str:
     """Return what a stage is called; that of a destination by what the policy calls it."""
     kind, _, destination = str(row["stage"]).partition(" ")
     return words("sync_to", destination=destination) if kind == "sync" and destination else words.name(row["stage"])
-
-
-def _time(value: datetime | str) -> datetime:
-    """Return a time of the record of runs, which keeps it as text."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def plan(numbers: Numbers, words: Words) -> Section:

@@ -230,7 +230,7 @@ def test_the_stages_are_those_of_the_run_that_made_the_page(
             "create table marts.pipeline_runs as select 'made' as run_id, 'build' as stage, "
             "timestamp '2026-07-01' as started_at, 1 as rows, 1.0 as seconds, 'succeeded' as outcome, null as error"
         )
-        row = {"started_at": "2026-07-01 04:00:00", "rows": 1, "seconds": 1.0, "outcome": outcome, "error": None}
+        row = {"started_at": datetime(2026, 7, 1, 4), "rows": 1, "seconds": 1.0, "outcome": outcome, "error": None}
         found = read_numbers(con, [{"run_id": run_id, "stage": "made, and after", **row}], {"measures_days": 365})
     assert len(found.failed_run) == failed
     assert [row["run_id"] for row in found.of("stages")] == ["made"]
