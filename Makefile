@@ -56,7 +56,7 @@ test: .venv/test.installed ## run everything that .ci/run runs, with the seconds
 	@$(BIN)/python -m tests.groups $(GROUPS)
 
 soak: .venv/test.installed ## for hours: ten times as many random worlds, 1,000 orders of files, whole runs that take long, 300 kills, 2,000 stories of faulty providers
-	@BAROMETER_WORLDS=10 $(BIN)/python -m tests.groups properties orders 'long stories' syncs kills
+	@BAROMETER_WORLDS=10 $(BIN)/python -m tests.groups properties orders adding 'long stories' syncs kills
 
 bench: .venv/test.installed ## print the benchmark table
 	@$(BIN)/python -m tests.benchmarks $(ARGS)

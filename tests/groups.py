@@ -55,15 +55,15 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
     "kills": ([sys.executable, "-m", "tests.faults.soak", "--kills", "300"],),
 }
 #: What runs only when it is named.
-_ON_REQUEST = {"orders", "long stories", "syncs", "kills"}
+_ON_REQUEST = {"adding", "orders", "long stories", "syncs", "kills"}
 #: One after the other: lanes that run side by side, each a row of groups that need one core. What has two processes of
 #: its own is alone.
 STAGES: Sequence[Sequence[Sequence[str]]] = (
-    (("lint", "dbt unit tests", "browser", "adding"), ("faults",)),
+    (("lint", "dbt unit tests", "browser"), ("faults",)),
     (("unit",),),
     (("properties",),),
     (("end to end",),),
-    (("orders",), ("long stories",)),
+    (("orders", "adding"), ("long stories",)),
     (("syncs",), ("kills",)),
 )
 
