@@ -80,6 +80,7 @@ select
         when not coalesce(caps.is_never, unused.is_never, false)
             then greatest({{ plan_date() }}, coalesce(caps.full_until, {{ plan_date() }}))
     end as next_eligible_date,
+    coalesce(cap_use.is_over_cap, false) as is_over_cap,
     coalesce(cap_use.is_over_cap_not_by_us, false) as over_cap_not_by_us
 from users
 left join {{ ref('fam_pressure_status') }} as status on users.user_id = status.user_id

@@ -131,34 +131,13 @@ QUERIES: dict[str, _Query] = {
         order by all
         """,
     ),
-    # a user has one status, and the fatigued have that one: those of them who are over a cap too. No arm changes theirs
+    # a user has one status, and the fatigued have that one: those of them who are over a cap too
     "fatigued_over": _Query(
-        ("contact_pressure", "contact_caps", "fct_contacts"),
-        f"""
-        with caps as (
-            select channel, window_days, max_contacts from marts.contact_caps
-            where max_contacts > 0 and policy_segment in ('fatigued', '*')
-        ),
-
-        windows as (select distinct channel, window_days from caps),
-
-        counted as (
-            select contacts.user_id, windows.channel, windows.window_days, count(*) as contacts
-            from marts.contact_pressure as users
-            inner join marts.fct_contacts as contacts on users.user_id = contacts.user_id
-            inner join windows
-                on
-                    windows.channel in (contacts.channel, 'all')
-                    and contacts.contact_date > {_AS_OF} - windows.window_days
-            where
-                users.pressure_status = 'fatigued'
-                and contacts.is_contact
-                and contacts.contact_date between {_AS_OF} - (select max(window_days) from caps) and {_AS_OF}
-            group by all
-        )
-
-        select count(distinct user_id) as users from counted inner join caps using (channel, window_days)
-        where contacts > max_contacts
+        ("contact_pressure",),
+        """
+        select count(*) as users
+        from marts.contact_pressure
+        where pressure_status = 'fatigued' and is_over_cap
         """,
     ),
     # the last month that is over, else the one that is not, else the last day

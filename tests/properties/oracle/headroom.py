@@ -115,13 +115,23 @@ def next_eligible_date(now: AsOf, user: str, channel: str) -> date | None:
     return max(free, total, gap or free)
 
 
-def is_over_cap_not_by_us(now: AsOf, user: str) -> bool:
-    """Whether some cap is exceeded on the date, and not by what plan lists carried."""
+def _exceeded(now: AsOf, user: str, contacts: Sequence[Counted]) -> set[PolicyRow]:
+    """The caps of a user that some contacts exceed on the date; a cap of 0 can't be used up."""
 
-    def exceeds(contacts: Sequence[Counted], row: PolicyRow) -> bool:
+    def exceeds(row: PolicyRow) -> bool:
         on_it = [contact for contact in contacts if row.channel in ("all", contact.channel)]
         return used(on_it, row, now.day) > row.max_contacts > 0
 
+    rows = {row for channel in ("all", *now.world.channels) for row in caps(now, user, channel)}
+    return {row for row in rows if exceeds(row)}
+
+
+def is_over_cap(now: AsOf, user: str) -> bool:
+    """Whether some cap is exceeded on the date."""
+    return bool(_exceeded(now, user, contacts_of(now, user)))
+
+
+def is_over_cap_not_by_us(now: AsOf, user: str) -> bool:
+    """Whether some cap is exceeded on the date, and not by what plan lists carried."""
     own = contacts_of(now, user)
-    rows = [row for channel in ("all", *now.world.channels) for row in caps(now, user, channel)]
-    return any(exceeds(own, row) and not exceeds([c for c in own if c.is_ours], row) for row in rows)
+    return bool(_exceeded(now, user, own) - _exceeded(now, user, [contact for contact in own if contact.is_ours]))

@@ -10,7 +10,7 @@ from fractions import Fraction
 from .addresses import usable_addresses
 from .as_of import AsOf
 from .contacts import is_hard_bounce, is_reaction
-from .headroom import is_over_cap_not_by_us, next_eligible_date, rooms
+from .headroom import is_over_cap, is_over_cap_not_by_us, next_eligible_date, rooms
 from .ledger import Counted, contacts_of
 from .numbers import decay_factor, rounded
 from .policy import dose_arm, pressure_status
@@ -102,6 +102,7 @@ def contact_pressure(now: AsOf) -> dict[str, PressureRow]:
         row["headroom"] = total.headroom
         row["cap_use"] = total.cap_use
         row["next_eligible_date"] = next_eligible_date(now, user, "all")
+        row["is_over_cap"] = is_over_cap(now, user)
         row["over_cap_not_by_us"] = is_over_cap_not_by_us(now, user)
         rows[user] = row
     return rows
