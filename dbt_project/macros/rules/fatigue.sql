@@ -254,10 +254,17 @@ at_risk as (
 {%- endmacro %}
 
 
+{% macro products_by_user() -%}
+    {#- Of rows a user with days and events: the sums of products that the error needs. -#}
+    sum(cast(days as double) * days) as days_by_days,
+        sum(cast(days as double) * events) as days_by_events,
+        sum(cast(events as double) * events) as events_by_events
+{%- endmacro %}
+
+
 {% macro clustered_error(events, days, users) -%}
     {#-
-        The standard error of events / days, clustered by user, from the sums of products by user (days_by_days,
-        days_by_events, events_by_events); null of one user.
+        The standard error of events / days, clustered by user, from products_by_user(); null of one user.
     -#}
     sqrt(greatest(
         events_by_events

@@ -18,9 +18,7 @@ sums as (
         cast(sum(days) as bigint) as user_days,
         cast(sum(contacts) as bigint) as contacts,
         cast(sum(events) as bigint) as events,
-        sum(cast(days as double) * days) as days_by_days,
-        sum(cast(days as double) * events) as days_by_events,
-        sum(cast(events as double) * events) as events_by_events
+        {{ products_by_user() }}
     from users
     group by event, channel, engagement, arm
 

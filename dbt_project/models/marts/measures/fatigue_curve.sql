@@ -43,9 +43,7 @@ sums as (
         cast(sum(days) as bigint) as user_days,
         count(*) as users,
         cast(sum(events) as bigint) as events,
-        sum(cast(days as double) * days) as days_by_days,
-        sum(cast(days as double) * events) as days_by_events,
-        sum(cast(events as double) * events) as events_by_events
+        {{ products_by_user() }}
     from by_user
     group by event, channel, engagement, contacts_7d
 
