@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+from orchestration.policy_rules import POLICY_SEGMENTS
 from orchestration.report.page import charts
 from orchestration.report.page.parts import Answer, Cell, Figure, Note, Section, Table, Tile, Tiles, count, word
 from orchestration.report.page.queries import DAYS, MOST_CONTACTS, Numbers
@@ -13,7 +14,6 @@ from orchestration.report.page.words import Words
 
 #: Pressure statuses from rest to too much.
 STATUSES = ("rested", "healthy", "near_cap", "at_cap", "over_cap", "fatigued")
-_POLICY_SEGMENTS = ("fatigued", "recent_buyer", "dormant", "new", "one_time", "engaged", "default")
 _WEEK = 7
 
 
@@ -192,7 +192,7 @@ def _distribution(numbers: Numbers, words: Words) -> Figure:
 def _by_policy(numbers: Numbers) -> list[tuple[str, int, int, int]]:
     """Return (policy segment, users, over a cap or fatigued segment's none, near or at) in the order of the policy."""
     found = []
-    for segment in _POLICY_SEGMENTS:
+    for segment in POLICY_SEGMENTS:
         of = [row for row in numbers.of("pressure") if row["policy_segment"] == segment]
         if of and segment != "fatigued":
             found.append(
@@ -209,7 +209,7 @@ def _by_policy(numbers: Numbers) -> list[tuple[str, int, int, int]]:
 def _statuses(numbers: Numbers, words: Words) -> Figure:
     """Shares of the pressure statuses in each policy segment."""
     rows = numbers.of("pressure")
-    present = [segment for segment in _POLICY_SEGMENTS if any(row["policy_segment"] == segment for row in rows)]
+    present = [segment for segment in POLICY_SEGMENTS if any(row["policy_segment"] == segment for row in rows)]
     of = {(row["policy_segment"], row["pressure_status"]): row["users"] for row in rows}
     totals = {segment: sum(row["users"] for row in rows if row["policy_segment"] == segment) for segment in present}
     over, near, users = (
