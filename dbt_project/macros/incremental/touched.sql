@@ -27,19 +27,26 @@
         less where a model that it reads lags behind, as when somebody materialises one asset alone.
     -#}
     {%- set parents = [] -%}
-    {%- for parent in model.depends_on.nodes -%}{%- do parents.append("'" ~ parent.split('.')[-1] ~ "'") -%}{%- endfor %}
-    delete from {{ source('incremental', 'watermarks').render() }} where model_name = '{{ model_name }}';
-    insert into {{ source('incremental', 'watermarks').render() }}
+    {%- for parent in model.depends_on.nodes -%}{%- do parents.append("'" ~ parent.split('.')[-1] ~ "'") -%}{%- endfor -%}
+    {%- set held -%}
     select
-        '{{ model_name }}',
+        '{{ model_name }}' as model_name,
         coalesce(
             least(max_load_id, (
                 select min(load_id) from {{ source('incremental', 'watermarks').render() }}
                 where model_name in ({{ (parents or ["''"]) | join(', ') }})
             )),
             max_load_id
-        )
+        ) as load_id
     from {{ source('control', 'run_context') }}
+    {%- endset -%}
+    {{ adapter.dispatch('move_watermark', 'barometer')(model_name, held) }}
+{%- endmacro %}
+
+{% macro duckdb__move_watermark(model_name, held) %}
+    delete from {{ source('incremental', 'watermarks').render() }} where model_name = '{{ model_name }}';
+    insert into {{ source('incremental', 'watermarks').render() }}
+    {{ held }}
 {%- endmacro %}
 
 

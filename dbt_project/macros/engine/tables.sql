@@ -1,0 +1,94 @@
+{#
+    How Spark makes tables: Parquet files in a folder a table, below that of the target, so that what a killed run left
+    there gives way to the next table of that name, and others read the files without Spark. Where no folder is given
+    (a cluster), the catalog decides where they lie.
+#}
+
+{% macro spark__location_clause() -%}
+    {{ location_of(this) }}
+{%- endmacro %}
+
+{% macro location_of(relation) -%}
+    {%- set folder = env_var('BAROMETER_SPARK_TABLES', '') -%}
+    {%- if folder %}location '{{ folder }}/{{ relation.schema }}/{{ relation.identifier }}'{% endif -%}
+{%- endmacro %}
+
+{% macro spark__file_format_clause() -%}
+    using {{ config.get('file_format', 'parquet') }}
+{%- endmacro %}
+
+{% macro spark__create_table_as(temporary, relation, compiled_code, language='sql') -%}
+    {#- Columns of a contract get the types that it names: Spark counts and subtracts in other widths. -#}
+    create table {{ relation }}
+    {{ file_format_clause() }}
+    {{ partition_cols(label='partitioned by') }}
+    {{ location_clause() }}
+    as
+    {% if config.get('contract').enforced -%}
+    {%- do assert_columns_named(compiled_code) -%}
+    select
+        {%- for column in model.columns.values() %}
+        cast({{ adapter.quote(column.name) }} as {{ engine_type(column.data_type) }}) as {{ adapter.quote(column.name) }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from (
+    {{ compiled_code }}
+    ) as built
+    {%- else -%}
+    {{ compiled_code }}
+    {%- endif %}
+{%- endmacro %}
+
+{% macro spark__get_assert_columns_equivalent(sql) -%}
+    {%- do assert_columns_named(sql) -%}
+{%- endmacro %}
+
+{% macro assert_columns_named(sql) -%}
+    {#- The columns of a query are those of the model's contract. -#}
+    {%- set found = get_columns_in_query(sql) | map('lower') | sort -%}
+    {%- set wanted = model.columns.values() | map(attribute='name') | map('lower') | sort -%}
+    {%- if found != wanted -%}
+        {%- do exceptions.raise_compiler_error(
+            'The contract of ' ~ model.name ~ ' is broken: it has the columns ' ~ found | join(', ') ~ ', and should have '
+            ~ wanted | join(', ')
+        ) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro spark__create_csv_table(model, agate_table) -%}
+    {%- set types = model['config'].get('column_types', {}) -%}
+    {%- set sql -%}
+        create table {{ this.render() }}
+        {{ file_format_clause() }}
+        {{ location_clause() }}
+        as
+        select
+            {%- for name in agate_table.column_names %}
+            cast(null as {{ engine_type(types[name]) }}) as {{ adapter.quote(name) }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        where false
+    {%- endset -%}
+    {%- call statement('_') -%}{{ sql }}{%- endcall -%}
+    {{ return(sql) }}
+{%- endmacro %}
+
+{% macro spark__load_csv_rows(model, agate_table) -%}
+    {%- set types = model['config'].get('column_types', {}) -%}
+    {%- set sql -%}
+        insert into {{ this.render() }}
+        values
+            {%- for row in agate_table.rows %}
+            ({% for name in agate_table.column_names -%}
+                cast({{ text_literal(row[name]) }} as {{ engine_type(types[name]) }}){{ ', ' if not loop.last }}
+            {%- endfor %}){{ ',' if not loop.last }}
+            {%- endfor %}
+    {%- endset -%}
+    {%- do adapter.add_query(sql, abridge_sql_log=True) -%}
+    {{ return(sql) }}
+{%- endmacro %}
+
+{% macro text_literal(value) -%}
+    {%- if value is none -%} null
+    {%- else -%} '{{ value | string | replace('\\', '\\\\') | replace("'", "\\'") }}'
+    {%- endif -%}
+{%- endmacro %}

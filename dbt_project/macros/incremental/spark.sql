@@ -1,0 +1,152 @@
+{#
+    The incremental rule where tables are Parquet files in partitions: there is no delete and no transaction. Each
+    incremental model is partitioned by the date of its touched keys, or, where they have none, by a hash of them. A
+    run writes each partition anew that a touched key is in: its other rows as they were, and the new rows of the
+    touched keys. A partition of which no row is left is dropped: an overwrite leaves alone what it has no row for.
+    Rows come first, the watermark after them: a run that dies between the two does the same once more, and gets the same.
+#}
+
+{% macro begin_run() -%}
+    {{ adapter.dispatch('begin_run', 'barometer')() }}
+{%- endmacro %}
+
+{% macro duckdb__begin_run() -%}{%- endmacro %}
+
+{% macro spark__begin_run() -%}
+    {#-
+        Makes tables of the files that the pipeline has written for this run, and drops incremental models without a
+        watermark: they are built in full.
+    -#}
+    {%- if execute and flags.WHICH in ('run', 'build', 'test', 'seed') -%}
+        {%- set folder = env_var('BAROMETER_SPARK_TABLES') -%}
+        {%- for schema in ['raw', 'control'] -%}
+            {%- do run_query('create schema if not exists ' ~ schema) -%}
+        {%- endfor -%}
+        {%- for source in graph.sources.values() if source.schema in ['raw', 'control'] and source.name != 'watermarks' -%}
+            {%- do register_files(source.schema ~ '.' ~ source.name, folder ~ '/' ~ source.schema ~ '/' ~ source.name) -%}
+        {%- endfor -%}
+        {%- do register_files('control.moved_watermarks', folder ~ '/control/moved_watermarks') -%}
+        {%- do run_query(
+            'create or replace view control.watermarks as '
+            ~ 'select model_name, max(load_id) as load_id from control.moved_watermarks group by model_name'
+        ) -%}
+        {%- set held = run_query('select model_name from control.watermarks').columns[0].values() -%}
+        {%- for node in graph.nodes.values()
+            if node.resource_type == 'model' and node.config.materialized == 'incremental' and node.name not in held -%}
+            {%- set relation = load_relation(api.Relation.create(schema=node.schema, identifier=node.alias)) -%}
+            {%- if relation -%}{%- do adapter.drop_relation(relation) -%}{%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro register_files(table, folder) -%}
+    {%- do run_query('create table if not exists ' ~ table ~ " using parquet location '" ~ folder ~ "'") -%}
+{%- endmacro %}
+
+
+{% macro spark__move_watermark(model_name, held) -%}
+    {#- A line more in a list of which the last counts; what it holds is asked for first, since it reads that list. -#}
+    {%- if execute -%}
+        {%- set load_id = run_query(held).rows[0][1] -%}
+        insert into control.moved_watermarks values ('{{ model_name }}', {{ load_id }})
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro partition_of(keys) -%}
+    {#- The partition that rows of some keys are in: its column, and the expression that gives it. -#}
+    {%- set dates = [] -%}
+    {%- for key in keys if key.endswith('_date') -%}{%- do dates.append(key) -%}{%- endfor -%}
+    {%- if dates -%}
+        {{ return({'column': dates[0], 'expression': dates[0], 'is_hidden': false}) }}
+    {%- else -%}
+        {{ return({'column': 'key_part', 'expression': 'cast(pmod(crc32(' ~ keys[0] ~ '), 16) as int)', 'is_hidden': true}) }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% materialization incremental, adapter='spark' -%}
+    {%- set keys = config.get('meta')['touched_keys'] -%}
+    {%- set partition = partition_of(keys) -%}
+    {%- set target = this.incorporate(type='table') -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set rows -%}
+        select built.*{% if partition.is_hidden %}, {{ partition.expression }} as {{ partition.column }}{% endif %}
+        from (
+        {{ compiled_code }}
+        ) as built
+    {%- endset -%}
+
+    {{ run_hooks(pre_hooks) }}
+
+    {%- if existing is none or should_full_refresh() -%}
+        {%- if existing -%}{%- do adapter.drop_relation(existing) -%}{%- endif -%}
+        {%- call statement('main') -%}
+            create table {{ target }}
+            {{ file_format_clause() }}
+            partitioned by ({{ partition.column }})
+            {{ location_clause() }}
+            as
+            {{ rows }}
+            distribute by {{ partition.column }}
+        {%- endcall -%}
+    {%- else -%}
+        {%- set fresh = this.incorporate(path={'identifier': this.identifier ~ '__new'}, type='table') -%}
+        {%- do run_query('drop table if exists ' ~ fresh) -%}
+        {%- call statement('main') -%}
+            create table {{ fresh }}
+            {{ file_format_clause() }}
+            {{ location_of(fresh) }}
+            as
+            {{ rows }}
+        {%- endcall -%}
+        {%- do replace_touched(target, fresh, ref(config.get('meta')['touched_by']), keys, partition) -%}
+        {%- do run_query('drop table if exists ' ~ fresh) -%}
+    {%- endif -%}
+
+    {{ run_hooks(post_hooks) }}
+
+    {{ return({'relations': [target]}) }}
+{%- endmaterialization %}
+
+
+{% macro replace_touched(target, fresh, touched, keys, partition) -%}
+    {%- set parts = [] -%}
+    {%- for part in run_query('select distinct ' ~ partition.expression ~ ' from ' ~ touched).columns[0].values() if part is not none -%}
+        {%- do parts.append("'" ~ part ~ "'" if not partition.is_hidden else part | string) -%}
+    {%- endfor -%}
+    {%- if parts -%}
+        {#- as the table has them: its partition is last -#}
+        {%- set columns = get_columns_in_query('select * from ' ~ target) | map('lower') | map('string') | list -%}
+        {%- set names = [] -%}
+        {%- for column in columns -%}{%- do names.append(adapter.quote(column)) -%}{%- endfor -%}
+        {%- set there = partition.column ~ ' in (' ~ (parts | join(', ')) ~ ')' -%}
+        {%- set after -%}
+            select {{ names | join(', ') }} from {{ target }} as kept
+            where {{ there }} and not exists (
+                select 1 from {{ touched }} as touched
+                where {% for key in keys %}{{ 'and ' if not loop.first }}touched.{{ key }} = kept.{{ key }} {% endfor %}
+            )
+            union all
+            select {{ names | join(', ') }} from {{ fresh }}
+        {%- endset -%}
+        {%- set emptied = run_query(
+            'select distinct ' ~ partition.column ~ ' from ' ~ target ~ ' where ' ~ there
+            ~ ' except select ' ~ partition.column ~ ' from (' ~ after ~ ') as after'
+        ).columns[0].values() -%}
+        {%- for part in emptied -%}
+            {#- its files too: a table of files elsewhere keeps those of a partition that is dropped -#}
+            {%- set one = 'partition (' ~ partition.column ~ " = '" ~ part ~ "')" -%}
+            {%- do run_query(
+                'insert overwrite table ' ~ target ~ ' ' ~ one ~ ' select '
+                ~ (names | reject('equalto', adapter.quote(partition.column)) | join(', ')) ~ ' from ' ~ fresh ~ ' where false'
+            ) -%}
+            {%- do run_query('alter table ' ~ target ~ ' drop if exists ' ~ one) -%}
+        {%- endfor -%}
+        {%- call statement('replace') -%}
+            insert overwrite table {{ target }} with ('partitionOverwriteMode' = 'dynamic')
+            select {{ names | join(', ') }} from ({{ after }}) as after
+            distribute by {{ adapter.quote(partition.column) }}
+        {%- endcall -%}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,233 @@
+"""The Parquet files that DuckDB and Spark hand each other: raw tables one way, tables of the build the other."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration.errors import BarometerError
+from orchestration.landing.contract import DATASETS
+from orchestration.landing.quoting import identifier, literal
+from orchestration.settings import Settings
+from orchestration.warehouse.files import open_duckdb
+
+#: Columns of the raw tables by which the loader finds rows again; no model reads them.
+_LOADERS_OWN = ("key_hash",)
+#: Tables of one file a load: what a load brought only ever loses rows. All others are few, and written each time.
+_BY_LOAD = (*DATASETS, "touches")
+#: Of each table of one file a load, how many rows each file was written with.
+_COUNTS = "_rows.json"
+_STATE = "state.json"
+_UNFINISHED = "_unfinished.parquet"
+#: What each incremental model holds; Spark adds a file a model, and the greatest counts.
+_WATERMARKS = ("control", "moved_watermarks")
+#: In the folder control/ DuckDB keeps these for itself.
+_KEPT_HERE = ("watermarks", "model_fingerprints", "facts", "build_state", "upstream_state", "spark_folder")
+_log = logging.getLogger("barometer")
+
+
+def folder_of(settings: Settings) -> Path:
+    """Return the folder of all that is Spark's: its catalog, its tables and what it spills."""
+    return settings.warehouse / "spark"
+
+
+def tables_of(settings: Settings) -> Path:
+    """Return the folder of the tables, a folder a schema and table."""
+    return folder_of(settings) / "tables"
+
+
+def take_over(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """See that Spark's folder is that of the working file ``con``, and that it lies where it was; else begin anew.
+
+    What Spark's incremental models hold is known from its folder, also after a run that was killed: it is written to
+    ``control.watermarks``.
+    """
+    folder = folder_of(settings)
+    con.execute("create table if not exists control.spark_folder(id varchar)")
+    known = con.execute("select id from control.spark_folder").fetchone()
+    state = _read_json(folder / _STATE)
+    if known is None or state != {"id": known[0], "folder": str(folder)}:
+        shutil.rmtree(folder, ignore_errors=True)
+        tables_of(settings).mkdir(parents=True)
+        folder.chmod(0o700)
+        state = {"id": uuid.uuid4().hex, "folder": str(folder)}
+        con.execute("begin")
+        con.execute("delete from control.spark_folder")
+        con.execute("insert into control.spark_folder values (?)", [state["id"]])
+        con.execute("delete from control.watermarks")
+        con.execute("commit")
+        _write_text(folder / _STATE, json.dumps(state))
+        return
+    take_watermarks(con, settings)
+
+
+def take_watermarks(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Write to ``control.watermarks`` what Spark's incremental models hold."""
+    files = tables_of(settings).joinpath(*_WATERMARKS)
+    if not any(files.glob("*.parquet")):
+        return
+    con.execute("begin")
+    con.execute("delete from control.watermarks")
+    con.execute(
+        "insert into control.watermarks select model_name, max(load_id) from "
+        f"read_parquet({literal(str(files / '*.parquet'))}) group by model_name"
+    )
+    con.execute("commit")
+
+
+def hand_over(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Write what models read, the raw and the control tables of the working file ``con``, as Parquet files."""
+    tables = con.execute(
+        "select schema_name, table_name from duckdb_tables() "
+        "where database_name = current_database() and schema_name in ('raw', 'control')"
+    ).fetchall()
+    written = 0
+    for schema, table in tables:
+        folder = tables_of(settings) / schema / table
+        if schema == "raw" and table in _BY_LOAD:
+            written += _write_loads(con, table, folder)
+        elif (schema, table) not in ((schema, kept) for kept in _KEPT_HERE):
+            _write_whole(con, f"select * from {identifier(schema)}.{identifier(table)}", folder)
+    _write_whole(con, "select * from control.watermarks", tables_of(settings).joinpath(*_WATERMARKS))
+    _log.info("Spark: wrote %s files of loads", written)
+
+
+def _write_loads(con: duckdb.DuckDBPyConnection, table: str, folder: Path) -> int:
+    """Write a file for each load whose rows are not those of its file, and none for a load without rows.
+
+    The loader adds rows under a new load_id only and changes none: a load with as many rows has the same.
+    """
+    source = f"raw.{identifier(table)}"
+    wanted = {
+        f"load_{load_id}.parquet": (load_id, rows)
+        for load_id, rows in con.execute(f"select load_id, count(*) from {source} group by load_id").fetchall()
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = _read_json(folder / _COUNTS)
+    found = {path.name for path in folder.glob("*.parquet")}
+    columns = _exported_columns(con, "raw", table)
+    changed = [name for name, (_, rows) in wanted.items() if counts.get(name) != rows or name not in found]
+    if changed or found - wanted.keys() - {_NONE}:
+        # until all of them are written, a count stands for nothing
+        (folder / _COUNTS).unlink(missing_ok=True)
+    for name in changed:
+        _copy(con, f"select {columns} from {source} where load_id = {wanted[name][0]}", folder, name)
+    for name in found - wanted.keys() - {_NONE}:
+        (folder / name).unlink()
+    # what the columns are while there is no row
+    if _NONE not in found:
+        _copy(con, f"select {columns} from {source} limit 0", folder, _NONE)
+    _write_text(folder / _COUNTS, json.dumps({name: rows for name, (_, rows) in wanted.items()}))
+    return len(changed)
+
+
+_NONE = "load_0.parquet"
+
+
+def _write_whole(con: duckdb.DuckDBPyConnection, query: str, folder: Path) -> None:
+    """Make a folder hold the rows of a query, in one file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    before = list(folder.glob("*.parquet"))
+    name = f"{uuid.uuid4().hex}.parquet"
+    _copy(con, f"select {_exported(con, query)} from ({query})", folder, name)
+    for path in before:
+        path.unlink()
+    for mark in folder.glob(".*.crc"):
+        mark.unlink()
+
+
+def _copy(con: duckdb.DuckDBPyConnection, query: str, folder: Path, name: str) -> None:
+    """Write the rows of a query to a file that appears whole."""
+    unfinished = folder / _UNFINISHED
+    con.execute(f"copy ({query}) to {literal(str(unfinished))} (format parquet)")
+    unfinished.replace(folder / name)
+
+
+def _exported_columns(con: duckdb.DuckDBPyConnection, schema: str, table: str) -> str:
+    return _exported(con, f"select * from {identifier(schema)}.{identifier(table)}")
+
+
+def _exported(con: duckdb.DuckDBPyConnection, query: str) -> str:
+    """Return the select list of a query's columns, with times as times in UTC: Spark knows them by that."""
+    described = con.execute(f"describe {query}").fetchall()
+    return ", ".join(
+        f"{identifier(name)} at time zone 'UTC' as {identifier(name)}" if type_ == "TIMESTAMP" else identifier(name)
+        for name, type_, *_ in described
+        if name not in _LOADERS_OWN
+    )
+
+
+def bring_back(
+    con: duckdb.DuckDBPyConnection, settings: Settings, tables: Iterable[tuple[str, str, Mapping[str, str]]]
+) -> None:
+    """Make tables of the file ``con`` of what Spark has built: (schema, name, types by column where it has a contract).
+
+    A column without a type keeps that of the Parquet file, a time is in UTC.
+    """
+    for schema, name, types in tables:
+        files = literal(str(tables_of(settings) / schema / name / "*.parquet"))
+        try:
+            described = con.execute(f"describe select * from read_parquet({files})").fetchall()
+        except duckdb.IOException as error:
+            raise BarometerError(
+                f"Spark has left no files of {schema}.{name} in {folder_of(settings)}.",
+                "Remove that folder and run again: everything is built anew.",
+            ) from error
+        columns = ", ".join(
+            f"cast({identifier(column)} as {types.get(column) or _type_here(type_)}) as {identifier(column)}"
+            for column, type_, *_ in described
+        )
+        con.execute(f"create schema if not exists {identifier(schema)}")
+        con.execute(
+            f"create or replace table {identifier(schema)}.{identifier(name)} as select {columns} from read_parquet({files})"
+        )
+
+
+def _type_here(type_: str) -> str:
+    return type_.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMP")
+
+
+def bring_back_build(settings: Settings, manifest: Mapping[str, Any], names: Iterable[str], unpublished: set[str]) -> None:
+    """Bring back the tables of a date, and the seeds: each into the file that dbt writes it to with DuckDB.
+
+    ``names`` are the models that Spark has built, ``unpublished`` those families that stay in the working file.
+    """
+    wanted = set(names)
+    found: dict[bool, list[tuple[str, str, Mapping[str, str]]]] = {True: [], False: []}
+    for node in manifest["nodes"].values():
+        if node["name"] in wanted and node["config"]["materialized"] in ("table", "seed"):
+            is_build = node["config"]["database"] == "build" and node["name"] not in unpublished
+            types = {column["name"]: column["data_type"] for column in node["columns"].values() if column["data_type"]}
+            if node["resource_type"] == "seed":
+                types = node["config"]["column_types"]
+            found[is_build].append((node["schema"], node["name"], types))
+    for is_build, tables in found.items():
+        with open_duckdb(settings.build_file if is_build else settings.working_file) as con:
+            bring_back(con, settings, tables)
+
+
+def forget_touched(settings: Settings, lists: Iterable[tuple[str, str]]) -> None:
+    """Remove the files of the lists of touched keys (schema, name), which may name users who were erased."""
+    for schema, name in lists:
+        for path in (tables_of(settings) / schema / name).glob("*.parquet"):
+            path.unlink()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _write_text(path: Path, text: str) -> None:
+    unfinished = path.with_name(f".{path.name}.tmp")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
