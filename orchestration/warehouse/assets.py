@@ -55,7 +55,7 @@ _LEFT_OUT = {INTRADAY: (*PLAN_FOLDERS, *MEASURE_FOLDERS), BACKFILL: (HISTORY_FOL
 _WRITTEN_AFTER = ("history", MEASURES)
 _PLANS_NOTHING = "intraday runs plan and measure nothing"
 _SAID_OF_AUDIENCES = ("objective", "criteria", "offer", "channels")
-_ROWS = re.compile(r"rows of (\w+): (\d+)")
+_ROWS = re.compile(r"(\d+) rows")
 
 #: What models read that the pipeline writes before dbt starts, and what they keep of themselves.
 CONTROL_TABLES = [
@@ -307,17 +307,14 @@ def _run_dbt(
     )
     settings.logs.mkdir(parents=True, exist_ok=True)
     log_file = settings.dbt_log(context.run.run_id)
-    rows: dict[str, int] = {}
     done, said_at, began_at = 0, started, started
     try:
         with log_file.open("w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
             for message in invocation.stream_raw_events():
-                if told := _ROWS.fullmatch(message.raw_event["info"]["msg"]):
-                    rows[told[1]] = int(told[2])
                 if began_at == started and message.raw_event["info"]["name"] == "LogStartLine":
                     began_at = time.perf_counter()
                 for event in message.to_default_asset_events(manifest, translator, context, target):
-                    yield _with_rows(event, rows)
+                    yield _with_rows(event, message.raw_event["data"].get("status"))
                     done += 1
                 if time.perf_counter() - said_at > _PROGRESS_SECONDS:
                     log.info("dbt: %s models, seeds and checks done", done)
@@ -345,12 +342,12 @@ def _run_dbt(
     )
 
 
-def _with_rows(event: Any, rows: Mapping[str, int]) -> Any:
-    """Add the number of rows to what is said of a model."""
-    if not isinstance(event, dg.Output):
+def _with_rows(event: Any, status: str | None) -> Any:
+    """Add the number of rows to what is said of a model, from the status that macros/engine/rows.sql gives it."""
+    told = _ROWS.fullmatch(status or "")
+    if told is None or not isinstance(event, dg.Output):
         return event
-    name = str(event.metadata["unique_id"].value).split(".")[-1]
-    return event.with_metadata({**event.metadata, "dagster/row_count": rows[name]}) if name in rows else event
+    return event.with_metadata({**event.metadata, "dagster/row_count": int(told[1])})
 
 
 def _failures(log_file: Path) -> list[str]:
