@@ -21,7 +21,7 @@ from orchestration.landing.load import LoadSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = ROOT / "dbt_project"
-TARGETS = ("duckdb", "spark")
+DUCKDB, SPARK = TARGETS = ("duckdb", "spark")
 #: The variable with the address that alerts are posted to: a secret, so it is no part of the settings.
 ALERT_WEBHOOK = "BAROMETER_ALERT_WEBHOOK"
 #: A landing folder with this file is the committed sample; it names the dates that fit it.
@@ -36,7 +36,7 @@ class Settings:
     data: Path
     as_of: date
     today: date
-    target: str = "duckdb"
+    target: str = DUCKDB
     hash_key: str | None = field(default=None, repr=False)
     settle_seconds: float | None = None
     #: Whether somebody said which day it is, and which date to build; else the machine's clock does.
@@ -62,6 +62,21 @@ class Settings:
     def backfills(self) -> Path:
         """Folder of the builds of older dates, a file each."""
         return self.warehouse / "backfill"
+
+    @property
+    def is_on_spark(self) -> bool:
+        """Whether Spark builds the models."""
+        return self.target == SPARK
+
+    @property
+    def spark(self) -> Path:
+        """Folder of all that is Spark's: its catalog, its tables and what it spills."""
+        return self.warehouse / "spark"
+
+    @property
+    def spark_tables(self) -> Path:
+        """Folder of Spark's tables, a folder a schema and table."""
+        return self.spark / "tables"
 
     @property
     def scratch_file(self) -> Path:
@@ -169,7 +184,7 @@ def settings_from_environment(environment: Mapping[str, str] | None = None) -> S
     data = Path(env.get("BAROMETER_DATA") or ROOT / "data").absolute()
     given = {name: environment_date(env, f"BAROMETER_{name}") for name in ("TODAY", "AS_OF")}
     today = given["TODAY"] or clock.today(dbt_vars()["business_time_zone"])
-    target = env.get("BAROMETER_TARGET") or "duckdb"
+    target = env.get("BAROMETER_TARGET") or DUCKDB
     if target not in TARGETS:
         raise BarometerError(f"BAROMETER_TARGET is {target!r}.", f"Set it to one of: {', '.join(TARGETS)}.")
     return Settings(

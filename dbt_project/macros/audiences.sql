@@ -36,7 +36,7 @@
 
 {% macro list_part(text, number, separator='|') -%}
     {#- The n-th part of a text a|b|c; null beyond the last. -#}
-    nullif({{ dbt.split_part(text, "'" ~ separator ~ "'", number) }}, '')
+    nullif(split_part({{ text }}, '{{ separator }}', {{ number }}), '')
 {%- endmacro %}
 
 

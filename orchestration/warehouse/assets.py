@@ -4,6 +4,7 @@ import contextlib
 import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from graphlib import TopologicalSorter
 from importlib.metadata import version
@@ -22,7 +23,7 @@ from orchestration.measures.tables import MEASURES
 from orchestration.ownership import OWNERS
 from orchestration.report.recording import recorded
 from orchestration.resources import WRITER_POOL, Warehouse, log
-from orchestration.settings import Settings
+from orchestration.settings import DUCKDB, Settings
 from orchestration.warehouse import build_state, prepare, project
 from orchestration.warehouse.build import (
     BACKFILL,
@@ -40,6 +41,7 @@ from orchestration.warehouse.build import (
 from orchestration.warehouse.dbt import run_environment, start_dbt
 from orchestration.warehouse.files import open_duckdb
 from orchestration.warehouse.forget import forget_everywhere
+from orchestration.warehouse.spark import files as spark_files
 
 DBT_MODELS = "dbt_models"
 #: Folders of models/ whose models are of one date. All others hold every date, and a backfill only reads them.
@@ -165,6 +167,8 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
         """Build seeds, models and data tests, unless the file holds the same build already."""
         settings, build, selected = warehouse.settings, warehouse.build(), context.selected_asset_keys
         # of the whole definition: the context's has only what was selected
+        if settings.is_on_spark:
+            spark_files.take_over(settings)
         specs = list(dbt_models.specs)
         everything = {spec.key for spec in specs}
         of_a_date = {spec.key for spec in specs if spec.partitions_def is not None}
@@ -271,9 +275,36 @@ def _skipped(
 def _drop_changed_models(settings: Settings) -> None:
     """Drop incremental models whose logic or policy changed, and say so: dbt builds them in full."""
     with open_duckdb(settings.working_file) as con:
-        changed = prepare.drop_changed_models(con, project.incremental_fingerprints(project.read_manifest()))
+        if not settings.is_on_spark:
+            spark_files.leave(con)
+        wanted = project.incremental_fingerprints(project.read_manifest(), target=settings.target)
+        changed = prepare.drop_changed_models(con, wanted)
     for name in changed:
         log.info("%s is rebuilt in full: its logic, seeds or settings changed", name)
+
+
+def spark_selections(manifest: Mapping[str, Any], selection: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return what of dbt's arguments DuckDB builds when Spark builds the rest, and what Spark builds.
+
+    Marts that are views: they read each other, or what the pipeline writes to the build's file after dbt.
+    """
+    views = sorted(
+        node["name"]
+        for node in manifest["nodes"].values()
+        if _is_in(node, ("marts",)) and node["config"]["materialized"] == "view"
+    )
+    split = selection.index("--exclude") if "--exclude" in selection else len(selection)
+    selected, excluded = list(selection[1:split]), list(selection[split + 1 :])
+    of_views = [f"{one},{view}" for one in selected for view in views] or views
+    here = ["--select", *of_views, *(["--exclude", *excluded] if excluded else [])]
+    return here, [*selection[:split], "--exclude", *excluded, *views]
+
+
+def _brought_back(manifest: Mapping[str, Any]) -> set[str]:
+    """Return the names of what Spark builds and others read: what is of a date, and the seeds."""
+    return {
+        node["name"] for node in manifest["nodes"].values() if node["resource_type"] == "seed" or _is_of_a_date(node)
+    }
 
 
 def _run_dbt(
@@ -285,10 +316,33 @@ def _run_dbt(
 ) -> Iterator[Any]:
     """Run `dbt build` and yield what becomes of each model and test; ``is_backfill``: in the files of a backfill."""
     settings = warehouse.settings
+    if not settings.is_on_spark:
+        yield from _invoke_dbt(context, warehouse, settings, translator, selection, is_backfill)
+        return
+    manifest = project.read_manifest()
+    here, there = spark_selections(manifest, selection)
+    spark_files.hand_over(settings)
+    built: set[str] = set()
+    yield from _invoke_dbt(context, warehouse, settings, translator, there, built=built)
+    spark_files.bring_back(settings, manifest, built & _brought_back(manifest))
+    yield from _invoke_dbt(context, warehouse, replace(settings, target=DUCKDB), translator, here)
+
+
+def _invoke_dbt(
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    settings: Settings,
+    translator: Translator,
+    selection: Sequence[str],
+    is_backfill: bool = False,
+    built: set[str] | None = None,
+) -> Iterator[Any]:
+    """Run `dbt build` on the target of the settings; the names of what it has built are added to ``built``."""
     started = time.perf_counter()
     log.info("dbt: building %s (%s)", settings.as_of, warehouse.kind)
     target, parsed = project.run_target(settings, is_backfill), project.project_fingerprint()
-    is_parsed = not is_backfill or project.is_parsed(target, parsed)
+    has_own_names = is_backfill or settings.is_on_spark
+    is_parsed = not has_own_names or project.is_parsed(target, parsed)
     manifest = project.read_manifest()
     invocation = DbtCliInvocation(
         process=start_dbt(
@@ -309,10 +363,12 @@ def _run_dbt(
     log_file = settings.dbt_log(context.run.run_id)
     done, said_at, began_at = 0, started, started
     try:
-        with log_file.open("w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+        with log_file.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
             for message in invocation.stream_raw_events():
                 if began_at == started and message.raw_event["info"]["name"] == "LogStartLine":
                     began_at = time.perf_counter()
+                if built is not None and message.raw_event["info"]["name"] == "NodeFinished":
+                    built.add(message.raw_event["data"]["node_info"]["node_name"])
                 for event in message.to_default_asset_events(manifest, translator, context, target):
                     yield _with_rows(event, message.raw_event["data"].get("status"))
                     done += 1
@@ -332,7 +388,7 @@ def _run_dbt(
         )
     if not is_parsed:
         project.keep_parsed(target, parsed)
-    if done == 0:
+    if done == 0 and not warehouse.settings.is_on_spark:
         raise BarometerError("dbt found nothing to build.", f"What it said is in {log_file}.")
     log.info(
         "dbt: %s models, seeds and checks in %.1f s, of which %.1f to start",

@@ -82,7 +82,14 @@ def kind_of(settings: Settings) -> str:
     """Return the kind of the run that the settings ask for."""
     with open_duckdb(settings.build_file) as con:
         build_state.create_history_schema(con)
-        return kind_of_run(settings.as_of, settings.today, build_state.final_dates(con))
+        kind = kind_of_run(settings.as_of, settings.today, build_state.final_dates(con))
+    if kind == BACKFILL and settings.is_on_spark:
+        raise BarometerError(
+            f"{settings.as_of} is an older date, and a backfill needs BAROMETER_TARGET=duckdb: it reads the rollups of "
+            "the working file.",
+            "Build the latest date with BAROMETER_TARGET=duckdb first, which fills them, and then the older one.",
+        )
+    return kind
 
 
 def refuse_wrong_clock(settings: Settings, is_date_asked_for: bool) -> None:
@@ -101,7 +108,7 @@ def build_of(settings: Settings) -> Build:
     file = settings.backfills / f"{settings.as_of}.duckdb" if kind == BACKFILL else settings.build_file
     with open_duckdb(settings.working_file) as con:
         prepare.create_control_schema(con)
-        upstream = _upstream_inputs(con)
+        upstream = _upstream_inputs(con, settings.target)
     # the plan follows from what lists carried; those of its own date change nothing of it while all else is the same
     carried = planned.names(settings.planned_contacts, settings.as_of)
     inputs = [upstream, str(settings.as_of), kind, *carried]
@@ -282,7 +289,7 @@ def open_working_and_build(settings: Settings, build: Build) -> Iterator[duckdb.
         yield con
 
 
-def _upstream_inputs(con: duckdb.DuckDBPyConnection) -> str:
+def _upstream_inputs(con: duckdb.DuckDBPyConnection, target: str) -> str:
     """Return the fingerprint of all that staging, rollups and seeds follow from; ``con`` is the working file."""
     create_raw_schema(con)
-    return project.fingerprint_of([], [project.project_fingerprint(), prepare.ledger_fingerprint(con)])
+    return project.fingerprint_of([], [project.project_fingerprint(), prepare.ledger_fingerprint(con), target])

@@ -28,6 +28,7 @@ from orchestration.landing.quoting import identifier, literal
 from orchestration.settings import DBT_PROJECT, Settings
 from orchestration.warehouse import planned
 from orchestration.warehouse.files import fsync, open_duckdb, remove_duckdb
+from orchestration.warehouse.spark import files as spark_files
 
 #: In raw.load_meta: the notes are gone, the working file is not rewritten yet.
 _REWRITE = "rewrite_pending"
@@ -95,7 +96,7 @@ def forget_everywhere(settings: Settings, instance: dg.DagsterInstance) -> None:
     if has_notes:
         rewrite(settings.build_file)
         with open_duckdb(settings.working_file) as con:
-            _forget_notes(con)
+            _forget_notes(con, settings)
     if has_notes or is_unfinished:
         rewrite(settings.working_file)
         with open_duckdb(settings.working_file) as con:
@@ -150,13 +151,15 @@ def _row_counts(con: duckdb.DuckDBPyConnection, database: str) -> dict[tuple[str
     return counts
 
 
-def _forget_notes(con: duckdb.DuckDBPyConnection) -> None:
+def _forget_notes(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Delete what incremental models were told of dropped rows, which they hold by now, and then the notes."""
     models = {path.stem: path.parent.name for path in (DBT_PROJECT / "models").rglob("*.sql")}
     lists = sorted(name for name, folder in models.items() if folder == "touched")
     tables = con.execute(
         "select schema_name, table_name from duckdb_tables() where list_contains(?, table_name)", [lists]
     ).fetchall()
+    if settings.is_on_spark:
+        spark_files.forget(settings, lists)
     con.execute("begin")
     for schema, table in tables:
         con.execute(f"delete from {identifier(schema)}.{identifier(table)}")

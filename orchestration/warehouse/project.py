@@ -7,14 +7,14 @@ import json
 import logging
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from orchestration.errors import BarometerError
 from orchestration.policy import check_policy
-from orchestration.settings import DBT_PROJECT, ROOT, Settings, dbt_vars
+from orchestration.settings import DBT_PROJECT, DUCKDB, ROOT, SPARK, Settings, dbt_vars
 from orchestration.warehouse.build_state import MARTS
 from orchestration.warehouse.dbt import dbt_environment, start_dbt
 from orchestration.warehouse.families import write_generated
@@ -77,7 +77,8 @@ def ensure_manifest(settings: Settings) -> Path:
 def _parse(settings: Settings, lock: int) -> None:
     """Parse in a child that holds the lock and dies with its parent, so that it never writes beside the next one."""
     settings.warehouse.mkdir(parents=True, exist_ok=True)
-    environment = dbt_environment(settings, MANIFEST_FOLDER) | {"DBT_LOG_FORMAT": "text"}
+    # the manifest is that of DuckDB's names on every target: it says which file a table belongs to
+    environment = dbt_environment(replace(settings, target=DUCKDB), MANIFEST_FOLDER) | {"DBT_LOG_FORMAT": "text"}
     child = start_dbt(["--quiet", "parse"], environment, settings.warehouse, lock)
     said, _ = child.communicate()
     if child.returncode:
@@ -90,12 +91,13 @@ def _parse(settings: Settings, lock: int) -> None:
 def run_target(settings: Settings, is_backfill: bool = False) -> Path:
     """Return the folder for what dbt writes during a run, with the parsed project in it.
 
-    A run that is killed, or another one beside it, must not leave the manifest half-written. Backfills have a folder of
-    their own: their names of files differ, so dbt parses the project again before the first, which `keep_parsed` keeps.
+    A run that is killed, or another one beside it, must not leave the manifest half-written. Backfills and Spark have a
+    folder of their own: their names of files differ, so dbt parses the project again before the first, which
+    `keep_parsed` keeps.
     """
-    folder = settings.warehouse / ("dbt_backfill" if is_backfill else "dbt")
+    folder = settings.warehouse / ("dbt_backfill" if is_backfill else f"dbt_{SPARK}" if settings.is_on_spark else "dbt")
     folder.mkdir(parents=True, exist_ok=True)
-    if not is_backfill:
+    if not (is_backfill or settings.is_on_spark):
         shutil.copyfile(MANIFEST_FOLDER / _PARSED, folder / _PARSED)
     return folder
 
@@ -135,11 +137,13 @@ def mart_descriptions(manifest: Mapping[str, Any]) -> dict[str, Described]:
     }
 
 
-def incremental_fingerprints(manifest: Mapping[str, Any], project: Path = DBT_PROJECT) -> dict[str, str]:
+def incremental_fingerprints(
+    manifest: Mapping[str, Any], project: Path = DBT_PROJECT, target: str = DUCKDB
+) -> dict[str, str]:
     """Return, for each incremental model, what forces a full rebuild when it changes.
 
-    Its ``logic_version``, the seeds and vars that its meta names, the incremental models above it, and the
-    time zone. {(database-less) name: SHA-256}.
+    Its ``logic_version``, the seeds and vars that its meta names, the incremental models above it, the time zone, and
+    the ``target`` that holds its rows. {(database-less) name: SHA-256}.
     """
     nodes = manifest["nodes"]
     project_vars = dbt_vars(project)
@@ -160,6 +164,7 @@ def incremental_fingerprints(manifest: Mapping[str, Any], project: Path = DBT_PR
                 "time_zone": project_vars["business_time_zone"],
                 "vars": variables,
                 "above": above,
+                "target": target,
             },
             sort_keys=True,
         )

@@ -79,7 +79,7 @@
         values
             {%- for row in agate_table.rows %}
             ({% for name in agate_table.column_names -%}
-                cast({{ text_literal(row[name]) }} as {{ engine_type(types[name]) }}){{ ', ' if not loop.last }}
+                cast({{ seed_value(row[name]) }} as {{ engine_type(types[name]) }}){{ ', ' if not loop.last }}
             {%- endfor %}){{ ',' if not loop.last }}
             {%- endfor %}
     {%- endset -%}
@@ -87,7 +87,7 @@
     {{ return(sql) }}
 {%- endmacro %}
 
-{% macro text_literal(value) -%}
+{% macro seed_value(value) -%}
     {%- if value is none -%} null
     {%- else -%} '{{ value | string | replace('\\', '\\\\') | replace("'", "\\'") }}'
     {%- endif -%}

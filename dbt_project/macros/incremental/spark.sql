@@ -100,7 +100,8 @@
             as
             {{ rows }}
         {%- endcall -%}
-        {%- do replace_touched(target, fresh, ref(config.get('meta')['touched_by']), keys, partition) -%}
+        {%- set replacing = get_incremental_touched_sql({'target_relation': target, 'temp_relation': fresh}) -%}
+        {%- if replacing | trim -%}{%- do run_query(replacing) -%}{%- endif -%}
         {%- do run_query('drop table if exists ' ~ fresh) -%}
     {%- endif -%}
 
@@ -110,7 +111,11 @@
 {%- endmaterialization %}
 
 
-{% macro replace_touched(target, fresh, touched, keys, partition) -%}
+{% macro spark__get_incremental_touched_sql(arg_dict) -%}
+    {%- set target, fresh = arg_dict['target_relation'], arg_dict['temp_relation'] -%}
+    {%- set touched = ref(config.get('meta')['touched_by']) -%}
+    {%- set keys = config.get('meta')['touched_keys'] -%}
+    {%- set partition = partition_of(keys) -%}
     {%- set parts = [] -%}
     {%- for part in run_query('select distinct ' ~ partition.expression ~ ' from ' ~ touched).columns[0].values() if part is not none -%}
         {%- do parts.append("'" ~ part ~ "'" if not partition.is_hidden else part | string) -%}
@@ -143,10 +148,8 @@
             ) -%}
             {%- do run_query('alter table ' ~ target ~ ' drop if exists ' ~ one) -%}
         {%- endfor -%}
-        {%- call statement('replace') -%}
-            insert overwrite table {{ target }} with ('partitionOverwriteMode' = 'dynamic')
-            select {{ names | join(', ') }} from ({{ after }}) as after
-            distribute by {{ adapter.quote(partition.column) }}
-        {%- endcall -%}
+        insert overwrite table {{ target }} with ('partitionOverwriteMode' = 'dynamic')
+        select {{ names | join(', ') }} from ({{ after }}) as after
+        distribute by {{ adapter.quote(partition.column) }}
     {%- endif -%}
 {%- endmacro %}

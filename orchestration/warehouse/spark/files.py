@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from orchestration.landing.contract import DATASETS
 from orchestration.landing.quoting import identifier, literal
 from orchestration.settings import Settings
 from orchestration.warehouse.files import open_duckdb
+from orchestration.warehouse.prepare import create_control_schema
 
 #: Columns of the raw tables by which the loader finds rows again; no model reads them.
 _LOADERS_OWN = ("key_hash",)
@@ -25,7 +26,9 @@ _BY_LOAD = (*DATASETS, "touches")
 #: Of each table of one file a load, how many rows each file was written with.
 _COUNTS = "_rows.json"
 _STATE = "state.json"
-_UNFINISHED = "_unfinished.parquet"
+_UNFINISHED = "_unfinished.tmp"
+#: What the columns of a table are while it has no row.
+_NONE = "load_0.parquet"
 #: What each incremental model holds; Spark adds a file a model, and the greatest counts.
 _WATERMARKS = ("control", "moved_watermarks")
 #: In the folder control/ DuckDB keeps these for itself.
@@ -33,44 +36,40 @@ _KEPT_HERE = ("watermarks", "model_fingerprints", "facts", "build_state", "upstr
 _log = logging.getLogger("barometer")
 
 
-def folder_of(settings: Settings) -> Path:
-    """Return the folder of all that is Spark's: its catalog, its tables and what it spills."""
-    return settings.warehouse / "spark"
-
-
-def tables_of(settings: Settings) -> Path:
-    """Return the folder of the tables, a folder a schema and table."""
-    return folder_of(settings) / "tables"
-
-
-def take_over(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """See that Spark's folder is that of the working file ``con``, and that it lies where it was; else begin anew.
+def take_over(settings: Settings) -> None:
+    """See that Spark's folder is that of the working file, and that it lies where it was; else begin anew.
 
     What Spark's incremental models hold is known from its folder, also after a run that was killed: it is written to
     ``control.watermarks``.
     """
-    folder = folder_of(settings)
-    con.execute("create table if not exists control.spark_folder(id varchar)")
-    known = con.execute("select id from control.spark_folder").fetchone()
-    state = _read_json(folder / _STATE)
-    if known is None or state != {"id": known[0], "folder": str(folder)}:
+    folder = settings.spark
+    with open_duckdb(settings.working_file) as con:
+        create_control_schema(con)
+        con.execute("create table if not exists control.spark_folder(id varchar)")
+        known = con.execute("select id from control.spark_folder").fetchone()
+        if known is not None and _read_json(folder / _STATE) == {"id": known[0], "folder": str(folder)}:
+            _take_watermarks(con, settings)
+            return
         shutil.rmtree(folder, ignore_errors=True)
-        tables_of(settings).mkdir(parents=True)
+        settings.spark_tables.mkdir(parents=True)
         folder.chmod(0o700)
         state = {"id": uuid.uuid4().hex, "folder": str(folder)}
         con.execute("begin")
-        con.execute("delete from control.spark_folder")
+        for table in ("spark_folder", "watermarks", "model_fingerprints", "upstream_state"):
+            con.execute(f"delete from control.{table}")
         con.execute("insert into control.spark_folder values (?)", [state["id"]])
-        con.execute("delete from control.watermarks")
         con.execute("commit")
         _write_text(folder / _STATE, json.dumps(state))
-        return
-    take_watermarks(con, settings)
 
 
-def take_watermarks(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+def leave(con: duckdb.DuckDBPyConnection) -> None:
+    """Say in the working file ``con`` that what it holds of incremental models is its own again, and not Spark's."""
+    con.execute("drop table if exists control.spark_folder")
+
+
+def _take_watermarks(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Write to ``control.watermarks`` what Spark's incremental models hold."""
-    files = tables_of(settings).joinpath(*_WATERMARKS)
+    files = settings.spark_tables.joinpath(*_WATERMARKS)
     if not any(files.glob("*.parquet")):
         return
     con.execute("begin")
@@ -82,21 +81,27 @@ def take_watermarks(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     con.execute("commit")
 
 
-def hand_over(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """Write what models read, the raw and the control tables of the working file ``con``, as Parquet files."""
+def hand_over(settings: Settings) -> None:
+    """Write what models read, the raw and the control tables of the working file, as Parquet files."""
+    with open_duckdb(settings.working_file) as con:
+        written = _hand_over(con, settings)
+    _log.info("Spark: %s files of loads are new or changed", written)
+
+
+def _hand_over(con: duckdb.DuckDBPyConnection, settings: Settings) -> int:
     tables = con.execute(
         "select schema_name, table_name from duckdb_tables() "
         "where database_name = current_database() and schema_name in ('raw', 'control')"
     ).fetchall()
     written = 0
     for schema, table in tables:
-        folder = tables_of(settings) / schema / table
+        folder = settings.spark_tables / schema / table
         if schema == "raw" and table in _BY_LOAD:
             written += _write_loads(con, table, folder)
-        elif (schema, table) not in ((schema, kept) for kept in _KEPT_HERE):
+        elif schema == "raw" or table not in _KEPT_HERE:
             _write_whole(con, f"select * from {identifier(schema)}.{identifier(table)}", folder)
-    _write_whole(con, "select * from control.watermarks", tables_of(settings).joinpath(*_WATERMARKS))
-    _log.info("Spark: wrote %s files of loads", written)
+    _write_whole(con, "select * from control.watermarks", settings.spark_tables.joinpath(*_WATERMARKS))
+    return written
 
 
 def _write_loads(con: duckdb.DuckDBPyConnection, table: str, folder: Path) -> int:
@@ -121,14 +126,10 @@ def _write_loads(con: duckdb.DuckDBPyConnection, table: str, folder: Path) -> in
         _copy(con, f"select {columns} from {source} where load_id = {wanted[name][0]}", folder, name)
     for name in found - wanted.keys() - {_NONE}:
         (folder / name).unlink()
-    # what the columns are while there is no row
     if _NONE not in found:
         _copy(con, f"select {columns} from {source} limit 0", folder, _NONE)
     _write_text(folder / _COUNTS, json.dumps({name: rows for name, (_, rows) in wanted.items()}))
     return len(changed)
-
-
-_NONE = "load_0.parquet"
 
 
 def _write_whole(con: duckdb.DuckDBPyConnection, query: str, folder: Path) -> None:
@@ -164,59 +165,59 @@ def _exported(con: duckdb.DuckDBPyConnection, query: str) -> str:
     )
 
 
-def bring_back(
-    con: duckdb.DuckDBPyConnection, settings: Settings, tables: Iterable[tuple[str, str, Mapping[str, str]]]
-) -> None:
-    """Make tables of the file ``con`` of what Spark has built: (schema, name, types by column where it has a contract).
+def bring_back(settings: Settings, manifest: Mapping[str, Any], names: Collection[str]) -> None:
+    """Make tables of what Spark has built, each in the file that dbt writes it to with DuckDB.
 
-    A column without a type keeps that of the Parquet file, a time is in UTC.
+    ``names`` are its models and seeds. Columns get the types of their contract, others those of the Parquet files.
     """
-    for schema, name, types in tables:
-        files = literal(str(tables_of(settings) / schema / name / "*.parquet"))
-        try:
-            described = con.execute(f"describe select * from read_parquet({files})").fetchall()
-        except duckdb.IOException as error:
-            raise BarometerError(
-                f"Spark has left no files of {schema}.{name} in {folder_of(settings)}.",
-                "Remove that folder and run again: everything is built anew.",
-            ) from error
-        columns = ", ".join(
-            f"cast({identifier(column)} as {types.get(column) or _type_here(type_)}) as {identifier(column)}"
-            for column, type_, *_ in described
-        )
-        con.execute(f"create schema if not exists {identifier(schema)}")
-        con.execute(
-            f"create or replace table {identifier(schema)}.{identifier(name)} as select {columns} from read_parquet({files})"
-        )
+    tables: dict[Path, list[Mapping[str, Any]]] = {settings.build_file: [], settings.working_file: []}
+    for node in manifest["nodes"].values():
+        if node["name"] in names and node["config"]["materialized"] in ("table", "seed"):
+            file = settings.build_file if node["database"] == settings.build_file.stem else settings.working_file
+            tables[file].append(node)
+    for file, nodes in tables.items():
+        with open_duckdb(file) as con:
+            for node in nodes:
+                _bring_back(con, settings, node)
+            if file == settings.working_file:
+                _take_watermarks(con, settings)
+    # what an incremental model took from: it names users, and the next run makes it anew
+    for folder in settings.spark_tables.glob("*/*__new"):
+        shutil.rmtree(folder)
+
+
+def _bring_back(con: duckdb.DuckDBPyConnection, settings: Settings, node: Mapping[str, Any]) -> None:
+    schema, name = node["schema"], node["name"]
+    files = literal(str(settings.spark_tables / schema / name / "*.parquet"))
+    types = {column["name"]: column["data_type"] for column in node["columns"].values()}
+    types |= node["config"].get("column_types", {})
+    try:
+        described = con.execute(f"describe select * from read_parquet({files})").fetchall()
+    except duckdb.IOException as error:
+        raise BarometerError(
+            f"Spark has left no files of {schema}.{name} in {settings.spark}.",
+            "Remove that folder and run again: everything is built anew.",
+        ) from error
+    columns = ", ".join(
+        f"cast({identifier(column)} as {types.get(column) or _type_here(type_)}) as {identifier(column)}"
+        for column, type_, *_ in described
+    )
+    con.execute(f"create schema if not exists {identifier(schema)}")
+    con.execute(
+        f"create or replace table {identifier(schema)}.{identifier(name)} as "
+        f"select {columns} from read_parquet({files})"
+    )
 
 
 def _type_here(type_: str) -> str:
+    """Return the type of a column of a Parquet file, a time without its zone: all are in UTC."""
     return type_.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMP")
 
 
-def bring_back_build(settings: Settings, manifest: Mapping[str, Any], names: Iterable[str], unpublished: set[str]) -> None:
-    """Bring back the tables of a date, and the seeds: each into the file that dbt writes it to with DuckDB.
-
-    ``names`` are the models that Spark has built, ``unpublished`` those families that stay in the working file.
-    """
-    wanted = set(names)
-    found: dict[bool, list[tuple[str, str, Mapping[str, str]]]] = {True: [], False: []}
-    for node in manifest["nodes"].values():
-        if node["name"] in wanted and node["config"]["materialized"] in ("table", "seed"):
-            is_build = node["config"]["database"] == "build" and node["name"] not in unpublished
-            types = {column["name"]: column["data_type"] for column in node["columns"].values() if column["data_type"]}
-            if node["resource_type"] == "seed":
-                types = node["config"]["column_types"]
-            found[is_build].append((node["schema"], node["name"], types))
-    for is_build, tables in found.items():
-        with open_duckdb(settings.build_file if is_build else settings.working_file) as con:
-            bring_back(con, settings, tables)
-
-
-def forget_touched(settings: Settings, lists: Iterable[tuple[str, str]]) -> None:
-    """Remove the files of the lists of touched keys (schema, name), which may name users who were erased."""
-    for schema, name in lists:
-        for path in (tables_of(settings) / schema / name).glob("*.parquet"):
+def forget(settings: Settings, lists: Iterable[str]) -> None:
+    """Remove the files of the lists of touched keys, which may name users who were erased; no model needs them."""
+    for name in lists:
+        for path in settings.spark_tables.glob(f"*/{name}/*.parquet"):
             path.unlink()
 
 
