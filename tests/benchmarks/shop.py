@@ -144,7 +144,13 @@ _DATASETS = {
     """,
 }
 #: What comes day by day; everything else is a file of its own.
-_BY_DAY = {"events": _VISITS, "orders": _ORDERS, "order_items": _ORDERS, "messages": _MESSAGES, "message_events": _MESSAGES}
+_BY_DAY = {
+    "events": _VISITS,
+    "orders": _ORDERS,
+    "order_items": _ORDERS,
+    "messages": _MESSAGES,
+    "message_events": _MESSAGES,
+}
 
 
 @dataclass(frozen=True)
@@ -161,9 +167,7 @@ class Scale:
         return AS_OF - timedelta(days=self.days - 1)
 
 
-SCALES = {
-    scale.name: scale for scale in (Scale("s", 20_000), Scale("m", 200_000), Scale("l", 2_000_000))
-}
+SCALES = {scale.name: scale for scale in (Scale("s", 20_000), Scale("m", 200_000), Scale("l", 2_000_000))}
 
 
 def write_history(landing: Path, scale: Scale) -> None:
