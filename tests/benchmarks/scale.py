@@ -32,6 +32,11 @@ from tests.benchmarks.peers import compare
 from tests.benchmarks.shop import AS_OF, Scale, write_day, write_history
 from tests.pipeline import RUN, environment
 
+#: The models that make what the peers make, from what is loaded.
+_OF_PEERS = {
+    "RFM": ("stg_orders", "int_user_orders_daily", "int_rfm_cut_points", "int_user_orders", "rfm"),
+    "contacts": ("int_message_outcomes", "fct_contacts", "int_contact_days", "contact_pressure"),
+}
 #: What DuckDB may take, in the pipeline and in the plain load.
 MEMORY = "8GB"
 _SCANS = 3
@@ -116,6 +121,10 @@ def lines(found: dict[str, Any]) -> list[tuple[str, float, str, float | None]]:
         ("first run, everything after the load (aim: 90)", (first["in all"] - first["load"]) / scan, "raw scans", None),
         ("next day, all of it (aim: 20)", following["in all"] / scan, "raw scans", None),
     ]
+    for what, models in _OF_PEERS.items():
+        for which, label in (("first", "first run"), ("next", "next day")):
+            of_models = sum(found[which]["models"].get(model, 0) for model in models)
+            told.append(seconds(f"{label}: the {len(models)} models behind {what}", of_models))
     for peer, took in found.get("peers", {}).items():
         told.append(seconds(f"RFM and counts of 7 and 30 days by {peer}", took["seconds"]))
         told.append((f"  its memory ({_differences(took)})", took["GB"], "GB", None))
@@ -154,9 +163,7 @@ def as_text(found: dict[str, Any]) -> str:
     width = max(len(what) for what, _, _, _ in rows)
     told = [found["machine"], ""]
     for what, value, unit, units in rows:
-        told.append(
-            f"{what:<{width}}  {value:>14,.2f}  {unit:<9}  {'' if units is None else f'{units:8.1f} raw scans'}"
-        )
+        told.append(f"{what:<{width}}  {value:>14,.2f}  {unit:<9}  {_told(units):>8}{' raw scans' if units else ''}")
     told += ["", f"{'model or check':<{width}}  {'first run, s':>14}  next day, s"]
     told += [f"{name:<{width}}  {first:>14.1f}  {following:.1f}" for name, first, following in slowest(found)]
     return "\n".join(told)
@@ -183,7 +190,7 @@ def _run(landing: Path, data: Path, as_of: date) -> dict[str, Any]:
     with sqlite3.connect(data / "warehouse" / "activation.sqlite") as con:
         peaks = dict(
             con.execute(
-                "select stage, peak_memory_mb / 1e3 from pipeline_runs where as_of = ? and stage in ('load', 'build', 'publish', 'extract')",
+                "select stage, peak_memory_mb / 1e3 from pipeline_runs where as_of = ? and stage not like 'sync%'",
                 [as_of.isoformat()],
             ).fetchall()
         )
@@ -238,6 +245,10 @@ def _gigabytes(folder: Path) -> float:
 def _differences(took: dict[str, float]) -> str:
     differ = sum(value for name, value in took.items() if name.startswith("users who differ"))
     return "equal results" if differ == 0 else f"{differ:,.0f} users differ"
+
+
+def _told(units: float | None) -> str:
+    return "" if units is None else f"{units:.1f}"
 
 
 def _say(what: str) -> None:

@@ -18,7 +18,7 @@ AS_OF = date(2026, 6, 30)
 YEARS_OF_DAYS = 730
 _LATE_SHARE = 0.02
 _LATE_DAYS = 30
-#: Rows a user, and visits: of a hundred million events, ten million orders and forty million messages of two million users.
+#: Rows a user, and visits: a hundred million events, ten million orders, forty million messages of two million users.
 _ORDERS, _MESSAGES, _VISITS = 5, 20, 12.5
 _PRODUCTS = 5_000
 
@@ -40,8 +40,8 @@ _DATASETS = {
             case when not is_anonymous then 'u' || user_number end as user_id,
             case when i % 3 = 0 or is_anonymous then 'd' || user_number end as anonymous_id,
             [
-                'page', 'page', 'page', 'page', 'Product Viewed', 'Product Viewed', 'Product Viewed', 'Products Searched',
-                'Product List Viewed', 'Product Added', 'Checkout Started', 'Application Opened'
+                'page', 'page', 'page', 'page', 'Product Viewed', 'Product Viewed', 'Product Viewed',
+                'Products Searched', 'Product List Viewed', 'Product Added', 'Checkout Started', 'Application Opened'
             ][1 + (h % 12)::int] as event,
             began_at + to_seconds((n * 45)::bigint) as timestamp,
             began_at + to_seconds((n * 45 + 2)::bigint) as received_at,
@@ -125,7 +125,8 @@ _DATASETS = {
     "consents": """
         select 'u' || i as user_id, channel, if(hash(i, channel) % 20 = 0, 'withdrawn', 'granted') as status,
             {joined} + to_seconds((hash(i, 'w') % 100000)::bigint) as occurred_at
-        from range({users}) as t(i), (values ('email', 80), ('push', 50), ('sms', 30), ('whatsapp', 20)) as c(channel, share)
+        from range({users}) as t(i),
+            (values ('email', 80), ('push', 50), ('sms', 30), ('whatsapp', 20)) as c(channel, share)
         where hash(i, channel, 's') % 100 < share
     """,
     "addresses": """
@@ -215,12 +216,13 @@ def _query(dataset: str, scale: Scale, first: date = AS_OF, last: date = AS_OF, 
         time = f"({time} - to_days({late}))"
     # of the users who had come by then: from three tenths to all; who came early comes most
     come = f"{scale.users} * (0.3 + 0.7 * least(i / {max(rows_a_day * YEARS_OF_DAYS, 1)}, 1))"
+    come_at = f"(i / {scale.users} - 0.3) / 0.7"
     return _DATASETS[dataset].format(
         first=round(rows_a_day * number[first]),
         last=round(rows_a_day * (number[last] + 1)),
         time=time,
         user=f"floor({come} * pow({_DRAW.format(i='i', of='u')}, 1.5))::bigint",
-        joined=f"(timestamp '{start}' + to_seconds((greatest((i / {scale.users} - 0.3) / 0.7, 0) * {YEARS_OF_DAYS * 86400})::bigint))",
+        joined=f"(timestamp '{start}' + to_seconds((greatest({come_at}, 0) * {YEARS_OF_DAYS * 86400})::bigint))",
         users=scale.users,
         products=_PRODUCTS,
     )
