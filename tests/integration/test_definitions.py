@@ -67,6 +67,7 @@ AS_OF_MODELS = {
     "int_policy_caps",
     "int_quality_sample",
     "int_reachable_spans",
+    "int_recent_events",
     "int_recent_orders",
     "int_restated_days",
     "int_recent_purchases",
