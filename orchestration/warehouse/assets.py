@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtProject, dbt_assets
 from packaging.version import Version
 
 from orchestration import clock
@@ -37,9 +36,16 @@ from orchestration.warehouse.build import (
     is_upstream_current,
     stale_upstream,
 )
-from orchestration.warehouse.dbt import run_environment, start_dbt
+from orchestration.warehouse.dbt import StartDbt, run_environment
 from orchestration.warehouse.files import open_duckdb
 from orchestration.warehouse.forget import forget_everywhere
+from orchestration.warehouse.light_dagster_dbt import (
+    NO_UNIT_TESTS,
+    DagsterDbtTranslator,
+    DbtCliInvocation,
+    DbtProject,
+    dbt_assets,
+)
 
 DBT_MODELS = "dbt_models"
 #: Folders of models/ whose models are of one date. All others hold every date, and a backfill only reads them.
@@ -55,7 +61,7 @@ _LEFT_OUT = {INTRADAY: (*PLAN_FOLDERS, *MEASURE_FOLDERS), BACKFILL: (HISTORY_FOL
 _WRITTEN_AFTER = ("history", MEASURES)
 _PLANS_NOTHING = "intraday runs plan and measure nothing"
 _SAID_OF_AUDIENCES = ("objective", "criteria", "offer", "channels")
-_ROWS = re.compile(r"rows of (\w+): (\d+)")
+_ROWS = re.compile(r"(\d+) rows")
 
 #: What models read that the pipeline writes before dbt starts, and what they keep of themselves.
 CONTROL_TABLES = [
@@ -149,15 +155,19 @@ def as_of_selection(manifest: Mapping[str, Any]) -> list[str]:
     return [*(f"path:models/{folder}" for folder in AS_OF_FOLDERS), *sorted(tests)]
 
 
-def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """Return the dbt seeds, models and tests as assets and checks; ``dates`` are the partitions of those of a date."""
+def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition, start: StartDbt) -> dg.AssetsDefinition:
+    """Return the dbt seeds, models and tests as assets and checks.
+
+    ``dates`` are the partitions of those of a date; ``start`` is what starts dbt.
+    """
     translator = Translator(dates)
+    run_dbt = partial(_run_dbt, translator, start)
 
     @dbt_assets(
         manifest=manifest,
         dagster_dbt_translator=translator,
         name=DBT_MODELS,
-        exclude="resource_type:unit_test",
+        exclude=NO_UNIT_TESTS,
         pool=WRITER_POOL,
     )
     @recorded("build")
@@ -181,16 +191,16 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
         if not selected:
             # somebody runs checks alone: they look at what is there
             names = [key.name for key in context.selected_asset_check_keys]
-            yield from _run_dbt(context, warehouse, translator, ["--select", *names], is_backfill=False)
+            yield from run_dbt(context, warehouse, ["--select", *names], is_backfill=False)
         elif not selected & of_a_date:
             begin_upstream(settings, build, clock.now())
             if selected == everything - of_a_date:
                 _drop_changed_models(settings)
                 args = ["--exclude", *as_of_only[1:]]
-                yield from _run_dbt(context, warehouse, translator, args, is_backfill=False)
+                yield from run_dbt(context, warehouse, args, is_backfill=False)
                 finish_upstream(settings, build)
             else:
-                yield from _run_dbt(context, warehouse, translator, _select(selected), is_backfill=False)
+                yield from run_dbt(context, warehouse, _select(selected), is_backfill=False)
         elif not of_a_date - unmade <= selected:
             if build.is_backfill:
                 raise BarometerError(
@@ -201,7 +211,7 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
             begin(settings, build, clock.now())
             if not selected <= of_a_date:
                 begin_upstream(settings, build, clock.now())
-            yield from _run_dbt(context, warehouse, translator, _select(selected), is_backfill=False)
+            yield from run_dbt(context, warehouse, _select(selected), is_backfill=False)
         elif is_built(settings, build):
             log.info("dbt: nothing changed since the last build of %s, skipped", settings.as_of)
             forget_everywhere(settings, context.instance)
@@ -210,7 +220,7 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
         elif is_upstream_current(settings, build):
             log.info("dbt: nothing new was loaded; staging and rollups stay as they are")
             begin(settings, build, clock.now())
-            yield from _run_dbt(context, warehouse, translator, [*as_of_only, *left_out], build.is_backfill)
+            yield from run_dbt(context, warehouse, [*as_of_only, *left_out], build.is_backfill)
             finish(settings, build)
             forget_everywhere(settings, context.instance)
             yield from skipped(plan_of_the_night, _PLANS_NOTHING)
@@ -222,7 +232,7 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
             begin(settings, build, clock.now())
             begin_upstream(settings, build, clock.now())
             _drop_changed_models(settings)
-            yield from _run_dbt(context, warehouse, translator, left_out, is_backfill=False)
+            yield from run_dbt(context, warehouse, left_out, is_backfill=False)
             finish(settings, build)
             forget_everywhere(settings, context.instance)
             yield from skipped(plan_of_the_night, _PLANS_NOTHING)
@@ -277,9 +287,10 @@ def _drop_changed_models(settings: Settings) -> None:
 
 
 def _run_dbt(
+    translator: Translator,
+    start: StartDbt,
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
-    translator: Translator,
     selection: Sequence[str],
     is_backfill: bool,
 ) -> Iterator[Any]:
@@ -291,7 +302,7 @@ def _run_dbt(
     is_parsed = not is_backfill or project.is_parsed(target, parsed)
     manifest = project.read_manifest()
     invocation = DbtCliInvocation(
-        process=start_dbt(
+        process=start(
             ["build", "--exclude-resource-type", "unit_test", *selection],
             run_environment(settings, target, is_backfill, is_parsed),
             settings.warehouse,
@@ -307,17 +318,14 @@ def _run_dbt(
     )
     settings.logs.mkdir(parents=True, exist_ok=True)
     log_file = settings.dbt_log(context.run.run_id)
-    rows: dict[str, int] = {}
     done, said_at, began_at = 0, started, started
     try:
         with log_file.open("w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
             for message in invocation.stream_raw_events():
-                if told := _ROWS.fullmatch(message.raw_event["info"]["msg"]):
-                    rows[told[1]] = int(told[2])
                 if began_at == started and message.raw_event["info"]["name"] == "LogStartLine":
                     began_at = time.perf_counter()
                 for event in message.to_default_asset_events(manifest, translator, context, target):
-                    yield _with_rows(event, rows)
+                    yield _with_rows(event, message.raw_event["data"].get("status"))
                     done += 1
                 if time.perf_counter() - said_at > _PROGRESS_SECONDS:
                     log.info("dbt: %s models, seeds and checks done", done)
@@ -345,12 +353,12 @@ def _run_dbt(
     )
 
 
-def _with_rows(event: Any, rows: Mapping[str, int]) -> Any:
-    """Add the number of rows to what is said of a model."""
-    if not isinstance(event, dg.Output):
+def _with_rows(event: Any, status: str | None) -> Any:
+    """Add the number of rows to what is said of a model, from the status that macros/engine/rows.sql gives it."""
+    told = _ROWS.fullmatch(status or "")
+    if told is None or not isinstance(event, dg.Output):
         return event
-    name = str(event.metadata["unique_id"].value).split(".")[-1]
-    return event.with_metadata({**event.metadata, "dagster/row_count": rows[name]}) if name in rows else event
+    return event.with_metadata({**event.metadata, "dagster/row_count": int(told[1])})
 
 
 def _failures(log_file: Path) -> list[str]:

@@ -289,7 +289,7 @@ def watch(event, arguments):
         opened.append(arguments[0])
     if event in ("subprocess.Popen", "socket.connect"):
         opened.append(f"{event} {arguments}")
-import dagster, dagster_dbt
+import dagster
 import orchestration.definitions
 sys.addaudithook(watch)
 orchestration.definitions.defs()
