@@ -1,7 +1,8 @@
 """A shop of any size for benchmarks: landing files by month, as a shop's exports are, drawn by DuckDB from hashes.
 
 The same scale gives the same files. Users come over two years; a visit has one to seven events, most of them without an
-order; campaigns run every day. A day more brings 1/730 of it, of which 2 % are up to 30 days late.
+order; campaigns run every day. Files come day by day: 2 % of what a day brings is up to 30 days older, and a day more
+brings 1/730 of all.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _DATASETS = {
             select
                 i,
                 {time} as began_at,
+                {arrival} as arrived_at,
                 {user} as user_number,
                 unnest(range(1 + (hash(i, 'n') % 7)::int)) as n
             from range({first}, {last}) as t(i)
@@ -44,7 +46,7 @@ _DATASETS = {
                 'Products Searched', 'Product List Viewed', 'Product Added', 'Checkout Started', 'Application Opened'
             ][1 + (h % 12)::int] as event,
             began_at + to_seconds((n * 45)::bigint) as timestamp,
-            began_at + to_seconds((n * 45 + 2)::bigint) as received_at,
+            arrived_at + to_seconds((n * 45 + 2)::bigint) as received_at,
             ['web', 'ios', 'android'][1 + (hash(i, 'p') % 3)::int] as platform,
             case when i % 2 = 0 then 's' || i end as session_id,
             case when h % 12 in (4, 5, 6, 9) then 'p' || (hash(i, n, 'q') % {products}) end as product_id,
@@ -188,7 +190,7 @@ def write_day(landing: Path, scale: Scale, number: int) -> None:
     day = AS_OF + timedelta(days=number)
     with duckdb.connect() as con:
         for dataset in _BY_DAY:
-            _write(con, landing / dataset / "days" / f"{day}.parquet", _query(dataset, scale, day, day, is_late=True))
+            _write(con, landing / dataset / "days" / f"{day}.parquet", _query(dataset, scale, day, day))
 
 
 def _write(con: duckdb.DuckDBPyConnection, path: Path, query: str) -> None:
@@ -204,23 +206,22 @@ def _months(first: date, last: date) -> Iterator[tuple[date, date]]:
         first = following
 
 
-def _query(dataset: str, scale: Scale, first: date = AS_OF, last: date = AS_OF, is_late: bool = False) -> str:
+def _query(dataset: str, scale: Scale, first: date = AS_OF, last: date = AS_OF) -> str:
     """The rows of a dataset between two days; rows are numbered from the first day of two years, so many a day."""
     start = AS_OF - timedelta(days=YEARS_OF_DAYS - 1)
     rows_a_day = scale.users * _BY_DAY.get(dataset, 0) / YEARS_OF_DAYS
     number = {day: (day - start).days for day in (first, last)}
     seconds = f"((i - {rows_a_day * number[first]:.0f}) / {max(rows_a_day, 1)} * 86400)::bigint"
-    time = f"least(timestamp '{first}' + to_seconds({seconds}), timestamp '{last} 23:50:00')"
-    if is_late:
-        late = f"(hash(i, 'late') % {round(1 / _LATE_SHARE)} = 0)::int * (hash(i, 'days') % {_LATE_DAYS})::int"
-        time = f"({time} - to_days({late}))"
+    arrival = f"least(timestamp '{first}' + to_seconds({seconds}), timestamp '{last} 23:50:00')"
+    days_late = f"(hash(i, 'late') % {round(1 / _LATE_SHARE)} = 0)::int * (hash(i, 'days') % {_LATE_DAYS})::int"
     # of the users who had come by then: from three tenths to all; who came early comes most
     come = f"{scale.users} * (0.3 + 0.7 * least(i / {max(rows_a_day * YEARS_OF_DAYS, 1)}, 1))"
     come_at = f"(i / {scale.users} - 0.3) / 0.7"
     return _DATASETS[dataset].format(
         first=round(rows_a_day * number[first]),
         last=round(rows_a_day * (number[last] + 1)),
-        time=time,
+        arrival=arrival,
+        time=f"({arrival} - to_days({days_late}))",
         user=f"floor({come} * pow({_DRAW.format(i='i', of='u')}, 1.5))::bigint",
         joined=f"(timestamp '{start}' + to_seconds((greatest({come_at}, 0) * {YEARS_OF_DAYS * 86400})::bigint))",
         users=scale.users,
