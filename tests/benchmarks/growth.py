@@ -1,6 +1,6 @@
-"""How cost grows: a table and a plot from what the benchmark kept of several sizes.
+"""How cost grows: the tables and the plot of docs/SCALE.md, from what the benchmark kept of several sizes.
 
-`python -m tests.benchmarks.growth docs/benchmarks/*.json --plot docs/images/growth.png` prints the table.
+`python -m tests.benchmarks.growth docs/benchmarks/*.json` writes them anew: nothing in them is typed by hand.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from typing import Any
 
 import vl_convert
 
+from orchestration.settings import ROOT
+from tests.benchmarks.scale import as_markdown
+
 _SERIES = {
     "load": lambda found: found["first"]["parts"]["load"],
     "first run after the load": lambda found: found["first"]["parts"]["in all"] - found["first"]["parts"]["load"],
     "next day": lambda found: found["next"]["parts"]["in all"],
 }
+_PAGE, _PLOT = ROOT / "docs" / "SCALE.md", ROOT / "docs" / "images" / "growth.png"
 _HEADINGS = (
     "users",
     "days",
@@ -107,16 +111,27 @@ def plot(rows: list[dict[str, Any]]) -> bytes:
     return bytes(vl_convert.vegalite_to_png(json.dumps(spec), scale=1.5))
 
 
+def fill(page: str, found: list[dict[str, Any]]) -> str:
+    """Return the page with the text between `<!-- NAME -->` and `<!-- end of NAME -->` made anew, where it has them."""
+    largest = max(found, key=lambda size: (size["users"], size["days"]))
+    parts = {"sizes": table(points(found)), "largest": as_markdown(largest)}
+    for name, text in parts.items():
+        first, last = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        if first in page:
+            before, rest = page.split(first, 1)
+            page = f"{before}{first}\n{text}\n{last}{rest.split(last, 1)[1]}"
+    return page
+
+
 def main() -> None:
-    """Print the table and, if asked to, write the plot."""
+    """Write the tables and the plot."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", type=Path, nargs="+", help="what `make bench SCALE=... ARGS='--save FILE'` kept")
-    parser.add_argument("--plot", type=Path, help="where the PNG goes")
-    options = parser.parse_args()
-    rows = points([json.loads(file.read_text(encoding="utf-8")) for file in options.files])
-    if options.plot:
-        options.plot.write_bytes(plot(rows))
-    print(table(rows))
+    files = parser.parse_args().files
+    found = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    _PLOT.write_bytes(plot(points(found)))
+    _PAGE.write_text(fill(_PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
+    print(table(points(found)))
 
 
 if __name__ == "__main__":

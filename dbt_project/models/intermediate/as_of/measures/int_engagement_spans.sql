@@ -3,16 +3,32 @@
 
 with
 
-changes as (
+days as (
 
-    select
-        user_id,
-        activity_date,
-        known_date,
-        visits - continued_visits as begun,
-        sum(visits) over (partition by user_id, activity_date order by known_date) as visits
+    select user_id, activity_date, known_date, visits, visits - continued_visits as begun
     from {{ ref('int_user_activity_daily') }}
     where known_date <= {{ as_of() }} and (visits <> 0 or continued_visits <> 0)
+
+),
+
+-- visits of the day as they were known from the date on
+changes as (
+
+    select changes.user_id, changes.activity_date, changes.known_date, changes.begun, changes.visits
+    {{ with_restated('days', false) }}
+
+    union all
+
+    select
+        changes.user_id,
+        changes.activity_date,
+        changes.known_date,
+        changes.begun,
+        cast(
+            sum(changes.visits) over (partition by changes.user_id, changes.activity_date order by changes.known_date)
+            as bigint
+        ) as visits
+    {{ with_restated('days', true) }}
 
 ),
 
