@@ -51,7 +51,8 @@ class Project:
             return con.execute(sql).fetchall()
 
     def kinds(self) -> dict[str, str]:
-        return dict(self.query("select table_name, table_type from information_schema.tables where table_name <> 'seen'"))
+        tables = self.query("select table_name, table_type from information_schema.tables")
+        return {name: kind for name, kind in tables if name != "seen"}
 
 
 @pytest.fixture(scope="module")
