@@ -11,8 +11,11 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date
+from functools import partial
 from pathlib import Path
+from subprocess import Popen
 from typing import TYPE_CHECKING, Any
 
 from orchestration.activation.sync.guards import GUARDS
@@ -307,7 +310,20 @@ def _definitions(settings: Settings, ahead: DbtAhead | None = None) -> dg.Defini
         ahead.begin()
     from orchestration.definitions import definitions_with
 
-    return definitions_with(ahead.start if ahead else start_dbt)
+    return definitions_with(partial(_start_and_get_ready, ahead) if ahead else start_dbt)
+
+
+def _start_and_get_ready(ahead: DbtAhead, *what: Any) -> Popen[bytes]:
+    """Start dbt, and while it reads the project load what the stages after it compute and draw with."""
+    process = ahead.start(*what)
+    # a stage that can't do without says so itself
+    with suppress(Exception):
+        import scipy.special  # noqa: F401
+
+        from orchestration.report.page.charts import get_ready_to_draw
+
+        get_ready_to_draw()
+    return process
 
 
 def _tell_of_no_run(error: Exception) -> None:

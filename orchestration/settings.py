@@ -169,7 +169,12 @@ def load_settings(
 
 def dbt_vars(project: Path = DBT_PROJECT) -> Mapping[str, Any]:
     """Return the vars of dbt_project.yml: the one place of scalar policy."""
-    return yaml.safe_load((project / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
+    return read_yaml(project / "dbt_project.yml")["vars"]
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file says, read in C where that is there: in Python it takes twenty times as long."""
+    return yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def seed_rows(seed: str) -> list[dict[str, str]]:

@@ -22,7 +22,7 @@ import yaml
 from orchestration.errors import BarometerError
 from orchestration.policy_rules import FAMILY_META
 from orchestration.policy_words import shown
-from orchestration.settings import DBT_PROJECT, dbt_vars
+from orchestration.settings import DBT_PROJECT, dbt_vars, read_yaml
 from orchestration.warehouse.audiences import audience_macro, audiences
 
 #: Placeholders of the catalogue that no var fills.
@@ -111,7 +111,7 @@ def write_generated(project: Path = DBT_PROJECT) -> None:
         "families": [{"name": name, "description": said[name], "data_type": "string"} for name in published],
         "families are not null": [f"{name} is not null" for name in published],
     }
-    template = yaml.safe_load((project / "templates" / "user_360.yml").read_text(encoding="utf-8"))
+    template = read_yaml(project / "templates" / "user_360.yml")
     page = yaml.safe_dump(_filled(template, fillings), sort_keys=False, allow_unicode=True, width=120)
     _write(project / "models" / "marts" / "generated" / "user_360.yml", f"# {_WRITTEN}\n{page}")
 
@@ -128,9 +128,7 @@ def _filled(page: Any, fillings: Mapping[str, list[Any]]) -> Any:
 
 def _pages(project: Path) -> dict[str, dict[str, Any]]:
     """Return what the YAML files of the families say of their models, by name."""
-    paths = sorted((project / "models" / "families").rglob("*.yml"))
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    pages = [yaml.load(path.read_text(encoding="utf-8"), loader) or {} for path in paths]
+    pages = [read_yaml(path) or {} for path in sorted((project / "models" / "families").rglob("*.yml"))]
     return {model["name"]: model for page in pages for model in page.get("models") or []}
 
 

@@ -6,8 +6,6 @@ standard input (`DbtAhead` sends them). Told nothing, it ends.
 
 from __future__ import annotations
 
-import atexit
-import gc
 import json
 import os
 import socket
@@ -18,9 +16,6 @@ _PART = 1 << 16
 
 def main() -> None:
     """Be dbt, once told how."""
-    # what it makes stays until it ends: to look for garbage among it takes seconds
-    gc.set_threshold(50_000, 20, 50)
-    atexit.register(gc.freeze)
     import dbt.adapters.duckdb
     import dbt.task.build  # noqa: F401
     from dbt.cli.main import cli

@@ -468,7 +468,7 @@ def test_a_models_first_line_states_its_grain(models: dict[str, Any]) -> None:
 
 
 def test_only_the_engine_macros_name_an_engine() -> None:
-    allowed = {"macros/engine/dates.sql", "macros/engine/rows.sql", "macros/engine/values.sql"}
+    allowed = {f"macros/engine/{name}.sql" for name in ("dates", "materializations", "rows", "values")}
     # ... and the strategy and the names that dbt looks up by engine itself
     dispatched = {"macros/incremental/touched.sql", "macros/generate_names.sql"}
     for folder in ("models", "macros", "tests"):

@@ -8,9 +8,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from orchestration.errors import BarometerError
+from orchestration.settings import read_yaml
 
 #: How the codes of rejected rows begin that name a column, and of files that name a format.
 _REJECTS = ("missing", "invalid", "unknown", "negative", "unreadable")
@@ -101,7 +100,7 @@ def words_of(language: str) -> Words:
             f"There are no words for the report's language {language!r}.",
             f"Set the var report_languages to some of: {', '.join(languages())}.",
         )
-    return Words(language, dict(_flat(yaml.safe_load(file.read_text(encoding="utf-8")))))
+    return Words(language, dict(_flat(read_yaml(file))))
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
