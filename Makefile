@@ -58,15 +58,15 @@ test: .venv/test.installed ## run everything that .ci/run runs, with the seconds
 soak: .venv/test.installed ## for hours: ten times as many random worlds, 1,000 orders of files, whole runs that take long, 300 kills, 2,000 stories of faulty providers
 	@BAROMETER_WORLDS=10 $(BIN)/python -m tests.groups properties orders adding 'long stories' syncs kills
 
-bench: .venv/test.installed ## print the benchmark table
-	@$(BIN)/python -m tests.benchmarks $(ARGS)
+bench: .venv/bench.installed ## print the benchmark table, or that of a world of a size: SCALE=s (20 thousand users), m (200 thousand), l (2 million)
+	@$(BIN)/python -m tests.benchmarks $(if $(SCALE),--scale $(SCALE)) $(ARGS)
 
 lint: .venv/test.installed ## check style and types
 	@$(BIN)/python -m tests.groups lint
 
 lock: ## write the lock files anew
 	@test -x .venv-lock/bin/uv || ($(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv)
-	@for set in "run:" "test:--extra test" "spark:--extra test --extra spark"; do \
+	@for set in "run:" "test:--extra test" "bench:--extra test --extra bench" "spark:--extra test --extra spark"; do \
 		.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 			--no-header --no-strip-extras $${set#*:} pyproject.toml -o requirements/$${set%%:*}.lock || exit 1; \
 	done

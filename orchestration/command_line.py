@@ -22,8 +22,9 @@ from orchestration.feedback.providers import PROVIDERS
 from orchestration.policy import check_policy, policy_warnings
 from orchestration.settings import ALERT_WEBHOOK, ROOT, SAMPLE_MARK, Settings, settings_from_environment
 from orchestration.warehouse.build import kind_of_run
+from orchestration.warehouse.dbt import DbtAhead, start_dbt
 from orchestration.warehouse.lock import LOCK_WAIT_SECONDS, warehouse_lock
-from orchestration.warehouse.project import ensure_manifest
+from orchestration.warehouse.project import ensure_manifest, is_manifest_current
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -203,6 +204,8 @@ def prepare_dagster_home(settings: Settings) -> None:
         ) from error
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    # what a run plans is stored at once (orchestration/event_log.py)
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
 
 
 def _check_policy() -> None:
@@ -224,21 +227,22 @@ def _run(options: argparse.Namespace) -> None:
         kind_of_run(settings.as_of, settings.today, set())
         prepare_dagster_home(settings)
         _log.info("Barometer as of %s, into %s", settings.as_of, settings.data)
-        definitions = _definitions(settings)
-        import dagster as dg
+        with DbtAhead() as ahead:
+            definitions = _definitions(settings, ahead)
+            import dagster as dg
 
-        from orchestration.automation.alerts import tell_ended_runs
-        from orchestration.publish.assets import PUBLISHED
-        from orchestration.resources import DEFAULT_DATE_TAG
-        from orchestration.summary import print_summary
-        from orchestration.warehouse.build import NIGHTLY
+            from orchestration.automation.alerts import tell_ended_runs
+            from orchestration.publish.assets import PUBLISHED
+            from orchestration.resources import DEFAULT_DATE_TAG
+            from orchestration.summary import print_summary
+            from orchestration.warehouse.build import NIGHTLY
 
-        job = definitions.resolve_job_def(NIGHTLY)
-        with dg.DagsterInstance.get() as instance:
-            seconds = {"start": time.perf_counter() - started}
-            tags = {} if settings.is_as_of_given else {DEFAULT_DATE_TAG: "true"}
-            result = _execute(job, instance, settings.as_of, options.debug, tags)
-            _say(tell_ended_runs(settings, instance, is_last_resort=True))
+            job = definitions.resolve_job_def(NIGHTLY)
+            with dg.DagsterInstance.get() as instance:
+                seconds = {"start": time.perf_counter() - started}
+                tags = {} if settings.is_as_of_given else {DEFAULT_DATE_TAG: "true"}
+                result = _execute(job, instance, settings.as_of, options.debug, tags)
+                _say(tell_ended_runs(settings, instance, is_last_resort=True))
     except Exception as error:
         if not options.as_of:
             # a date that somebody has just typed is no news of the night
@@ -290,16 +294,20 @@ def _sync(options: argparse.Namespace) -> None:
         )
 
 
-def _definitions(settings: Settings) -> dg.Definitions:
-    """Return what Dagster finds in the project, parsed if it has changed."""
-    # dbt parses in a child while this process imports Dagster
+def _definitions(settings: Settings, ahead: DbtAhead | None = None) -> dg.Definitions:
+    """Return what Dagster finds in the project, parsed if it has changed; ``ahead`` is begun, and starts dbt."""
+    # while this process imports Dagster a child of dbt parses, or where there is nothing to parse imports what it needs
+    if ahead and is_manifest_current():
+        ahead.begin()
     parsing = ThreadPoolExecutor(max_workers=1).submit(ensure_manifest, settings)
-    import dagster_dbt  # noqa: F401
+    import orchestration.warehouse.light_dagster_dbt  # noqa: F401
 
     parsing.result()
-    from orchestration.definitions import defs
+    if ahead:
+        ahead.begin()
+    from orchestration.definitions import definitions_with
 
-    return defs()
+    return definitions_with(ahead.start if ahead else start_dbt)
 
 
 def _tell_of_no_run(error: Exception) -> None:
@@ -360,22 +368,23 @@ def _backfill(options: argparse.Namespace) -> None:
         build_range(wanted, lambda day: None, _log.info)
         return
     prepare_dagster_home(settings)
-    definitions = _definitions(settings)
-    import dagster as dg
+    with DbtAhead() as ahead:
+        definitions = _definitions(settings, ahead)
+        import dagster as dg
 
-    from orchestration.warehouse.build import BACKFILL
+        from orchestration.warehouse.build import BACKFILL
 
-    job = definitions.resolve_job_def(BACKFILL)
-    if not options.debug:
-        _hide_what_stages_report()
-    with dg.DagsterInstance.get() as instance:
+        job = definitions.resolve_job_def(BACKFILL)
+        if not options.debug:
+            _hide_what_stages_report()
+        with dg.DagsterInstance.get() as instance:
 
-        def build(day: date) -> None:
-            result = _execute(job, instance, day, options.debug)
-            if not result.success:
-                raise _error_of(result)
+            def build(day: date) -> None:
+                result = _execute(job, instance, day, options.debug)
+                if not result.success:
+                    raise _error_of(result)
 
-        build_range(wanted, build, _log.info)
+            build_range(wanted, build, _log.info)
     _log.info("%s has a file for each date; what was published stays", settings.backfills)
 
 

@@ -22,15 +22,21 @@ from orchestration.resources import Warehouse
 from orchestration.settings import dbt_vars
 from orchestration.simulate.job import simulate_job
 from orchestration.warehouse.assets import CONTROL_TABLES, dbt_models_of
+from orchestration.warehouse.dbt import StartDbt, start_dbt
 from orchestration.warehouse.project import MANIFEST
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return the definitions; the manifest of the dbt project must be there (`make dev` and `make run` see to it)."""
+    return definitions_with(start_dbt)
+
+
+def definitions_with(start: StartDbt) -> dg.Definitions:
+    """Return the definitions, with what starts dbt."""
     policy = dbt_vars()
     dates, due = build_dates(policy), freshness(policy)
-    dbt_models = dbt_models_of(MANIFEST, dates)
+    dbt_models = dbt_models_of(MANIFEST, dates, start)
     marts = [key for key in dbt_models.keys if key.path[0] == "marts"]
     destinations = configured()
     published, extracts = published_file_of(marts, dates, due), segment_extracts_of(dates, due, destinations)

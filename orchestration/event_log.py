@@ -6,12 +6,15 @@ daily run in which nothing had changed (docs/OVERHEAD.md has the figures).
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData
@@ -27,7 +30,11 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
+        #: While a batch is stored: its connections by file, and what ends their transactions.
+        self._batch: tuple[dict[str, Connection], ExitStack] | None = None
         super().__init__(str(Path(base_dir) / "history" / "runs"), inst_data)
+        # a batch holds it while it stores its events
+        self._db_lock = threading.RLock()  # type: ignore[assignment]
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> OpenSqliteEventLogStorage:
@@ -37,13 +44,36 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         """Yield a connection in a transaction; one at a time, as in the class above."""
-        with self._db_lock:
-            engine = self._engine(shard)
-            if shard not in self._initialized_dbs:
-                self._initdb(engine)
-                self._initialized_dbs.add(shard)
-            with engine.connect() as connection, connection.begin():
-                yield connection
+        with self._db_lock, ExitStack() as stack:
+            if self._batch is None:
+                yield self._begin(shard, stack)
+                return
+            begun, ending = self._batch
+            if shard not in begun:
+                begun[shard] = self._begin(shard, ending)
+            yield begun[shard]
+
+    def _begin(self, shard: str, stack: ExitStack) -> Connection:
+        """Return a connection in a transaction that ends with ``stack``."""
+        engine = self._engine(shard)
+        if shard not in self._initialized_dbs:
+            self._initdb(engine)
+            self._initialized_dbs.add(shard)
+        connection = stack.enter_context(engine.connect())
+        stack.enter_context(connection.begin())
+        return connection
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events in one transaction a file: what a run plans is some hundred of them."""
+        with self._db_lock, ExitStack() as ending:
+            self._batch = {}, ending
+            ending.callback(setattr, self, "_batch", None)
+            super().store_event_batch(events)
+
+    @cached_property
+    def supports_asset_checks(self) -> bool:
+        """Whether the table of checks is there: asked for each of them, and it does not go."""
+        return bool(super().supports_asset_checks)
 
     def _engine(self, shard: str) -> Engine:
         engine = self._engines.pop(shard, None)

@@ -122,6 +122,8 @@ def session(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         "enable_progress_bar_print": "false",
         # Up to so many values a semi-join filters the scan: a few rows of a big table are found quickly.
         "dynamic_or_filter_threshold": "10000",
+        # Each checkpoint writes again what the files since the last have changed: once at the end is enough.
+        "checkpoint_threshold": "4GiB",
     }
     values = con.execute("select " + ", ".join(f"current_setting({literal(name)})" for name in wanted)).fetchone()
     before = dict(zip(wanted, values or (), strict=True))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtProject, dbt_assets
 from packaging.version import Version
 
 from orchestration import clock
@@ -38,9 +37,16 @@ from orchestration.warehouse.build import (
     is_upstream_current,
     stale_upstream,
 )
-from orchestration.warehouse.dbt import run_environment, start_dbt
+from orchestration.warehouse.dbt import StartDbt, run_environment
 from orchestration.warehouse.files import open_duckdb
 from orchestration.warehouse.forget import forget_everywhere
+from orchestration.warehouse.light_dagster_dbt import (
+    NO_UNIT_TESTS,
+    DagsterDbtTranslator,
+    DbtCliInvocation,
+    DbtProject,
+    dbt_assets,
+)
 from orchestration.warehouse.spark import files as spark_files
 
 DBT_MODELS = "dbt_models"
@@ -151,15 +157,19 @@ def as_of_selection(manifest: Mapping[str, Any]) -> list[str]:
     return [*(f"path:models/{folder}" for folder in AS_OF_FOLDERS), *sorted(tests)]
 
 
-def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """Return the dbt seeds, models and tests as assets and checks; ``dates`` are the partitions of those of a date."""
+def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition, start: StartDbt) -> dg.AssetsDefinition:
+    """Return the dbt seeds, models and tests as assets and checks.
+
+    ``dates`` are the partitions of those of a date; ``start`` is what starts dbt.
+    """
     translator = Translator(dates)
+    run_dbt = partial(_run_dbt, translator, start)
 
     @dbt_assets(
         manifest=manifest,
         dagster_dbt_translator=translator,
         name=DBT_MODELS,
-        exclude="resource_type:unit_test",
+        exclude=NO_UNIT_TESTS,
         pool=WRITER_POOL,
     )
     @recorded("build")
@@ -185,16 +195,16 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
         if not selected:
             # somebody runs checks alone: they look at what is there
             names = [key.name for key in context.selected_asset_check_keys]
-            yield from _run_dbt(context, warehouse, translator, ["--select", *names], is_backfill=False)
+            yield from run_dbt(context, warehouse, ["--select", *names], is_backfill=False)
         elif not selected & of_a_date:
             begin_upstream(settings, build, clock.now())
             if selected == everything - of_a_date:
                 _drop_changed_models(settings)
                 args = ["--exclude", *as_of_only[1:]]
-                yield from _run_dbt(context, warehouse, translator, args, is_backfill=False)
+                yield from run_dbt(context, warehouse, args, is_backfill=False)
                 finish_upstream(settings, build)
             else:
-                yield from _run_dbt(context, warehouse, translator, _select(selected), is_backfill=False)
+                yield from run_dbt(context, warehouse, _select(selected), is_backfill=False)
         elif not of_a_date - unmade <= selected:
             if build.is_backfill:
                 raise BarometerError(
@@ -205,7 +215,7 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
             begin(settings, build, clock.now())
             if not selected <= of_a_date:
                 begin_upstream(settings, build, clock.now())
-            yield from _run_dbt(context, warehouse, translator, _select(selected), is_backfill=False)
+            yield from run_dbt(context, warehouse, _select(selected), is_backfill=False)
         elif is_built(settings, build):
             log.info("dbt: nothing changed since the last build of %s, skipped", settings.as_of)
             forget_everywhere(settings, context.instance)
@@ -214,7 +224,7 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
         elif is_upstream_current(settings, build):
             log.info("dbt: nothing new was loaded; staging and rollups stay as they are")
             begin(settings, build, clock.now())
-            yield from _run_dbt(context, warehouse, translator, [*as_of_only, *left_out], build.is_backfill)
+            yield from run_dbt(context, warehouse, [*as_of_only, *left_out], build.is_backfill)
             finish(settings, build)
             forget_everywhere(settings, context.instance)
             yield from skipped(plan_of_the_night, _PLANS_NOTHING)
@@ -226,7 +236,7 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition) -> dg.AssetsDe
             begin(settings, build, clock.now())
             begin_upstream(settings, build, clock.now())
             _drop_changed_models(settings)
-            yield from _run_dbt(context, warehouse, translator, left_out, is_backfill=False)
+            yield from run_dbt(context, warehouse, left_out, is_backfill=False)
             finish(settings, build)
             forget_everywhere(settings, context.instance)
             yield from skipped(plan_of_the_night, _PLANS_NOTHING)
@@ -308,31 +318,33 @@ def _brought_back(manifest: Mapping[str, Any]) -> set[str]:
 
 
 def _run_dbt(
+    translator: Translator,
+    start: StartDbt,
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
-    translator: Translator,
     selection: Sequence[str],
     is_backfill: bool,
 ) -> Iterator[Any]:
     """Run `dbt build` and yield what becomes of each model and test; ``is_backfill``: in the files of a backfill."""
-    settings = warehouse.settings
+    settings, invoke = warehouse.settings, partial(_invoke_dbt, translator, start, context, warehouse)
     if not settings.is_on_spark:
-        yield from _invoke_dbt(context, warehouse, settings, translator, selection, is_backfill)
+        yield from invoke(settings, selection, is_backfill)
         return
     manifest = project.read_manifest()
     here, there = spark_selections(manifest, selection)
     spark_files.hand_over(settings)
     built: set[str] = set()
-    yield from _invoke_dbt(context, warehouse, settings, translator, there, built=built)
+    yield from invoke(settings, there, built=built)
     spark_files.bring_back(settings, manifest, built & _brought_back(manifest))
-    yield from _invoke_dbt(context, warehouse, replace(settings, target=DUCKDB), translator, here)
+    yield from invoke(replace(settings, target=DUCKDB), here)
 
 
 def _invoke_dbt(
+    translator: Translator,
+    start: StartDbt,
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
     settings: Settings,
-    translator: Translator,
     selection: Sequence[str],
     is_backfill: bool = False,
     built: set[str] | None = None,
@@ -345,7 +357,7 @@ def _invoke_dbt(
     is_parsed = not has_own_names or project.is_parsed(target, parsed)
     manifest = project.read_manifest()
     invocation = DbtCliInvocation(
-        process=start_dbt(
+        process=start(
             ["build", "--exclude-resource-type", "unit_test", *selection],
             run_environment(settings, target, is_backfill, is_parsed),
             settings.warehouse,

@@ -11,6 +11,18 @@ import duckdb
 
 from orchestration.errors import BarometerError, hint_of_machine
 
+#: The most memory that DuckDB takes, in its words (8GB); what it can't hold goes to the disk.
+MEMORY_LIMIT = "BAROMETER_MEMORY_LIMIT"
+
+
+def memory_limit() -> str:
+    """Return the most memory that DuckDB takes: what the environment says, else DuckDB's own 80 % of the machine."""
+    if given := os.environ.get(MEMORY_LIMIT):
+        return given
+    with duckdb.connect() as con:
+        (limit,) = con.execute("select current_setting('memory_limit')").fetchone() or ("",)
+    return str(limit)
+
 
 @contextmanager
 def open_duckdb(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -33,9 +45,22 @@ def open_duckdb(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPy
         path.chmod(0o600)
     try:
         con.execute("set TimeZone = 'UTC'")
+        _limit_memory(con)
         yield con
     finally:
         con.close()
+
+
+def _limit_memory(con: duckdb.DuckDBPyConnection) -> None:
+    limit = os.environ.get(MEMORY_LIMIT)
+    if not limit:
+        return
+    try:
+        con.execute("set memory_limit = $limit", {"limit": limit})
+    except duckdb.Error as error:
+        raise BarometerError(
+            f"{MEMORY_LIMIT} is {limit!r}, which is no amount of memory.", "Set it to 8GB, say."
+        ) from error
 
 
 def _create(path: Path) -> None:

@@ -57,6 +57,15 @@ def project_fingerprint() -> str:
     return fingerprint_of([ROOT / "profiles.yml", *files], [*versions, *places])
 
 
+def is_manifest_current() -> bool:
+    """Whether the parsed project is of the files as they are."""
+    return _is_parsed_as(project_fingerprint())
+
+
+def _is_parsed_as(wanted: str) -> bool:
+    return MANIFEST.exists() and _FINGERPRINT.exists() and _FINGERPRINT.read_text() == wanted
+
+
 def ensure_manifest(settings: Settings) -> Path:
     """Parse the dbt project if it has changed since the last time; return the manifest's path.
 
@@ -67,7 +76,7 @@ def ensure_manifest(settings: Settings) -> Path:
         check_policy()
         write_generated()
         wanted = project_fingerprint()
-        if not (MANIFEST.exists() and _FINGERPRINT.exists() and _FINGERPRINT.read_text() == wanted):
+        if not _is_parsed_as(wanted):
             _FINGERPRINT.unlink(missing_ok=True)
             _parse(settings, lock)
             _FINGERPRINT.write_text(wanted)

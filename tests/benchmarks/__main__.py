@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from tests.benchmarks.families import segment_families
 from tests.benchmarks.loop import plan_in_the_loop, table
 from tests.benchmarks.overhead import empty_daily_runs
 from tests.benchmarks.plan import contact_plan
+from tests.benchmarks.scale import as_text, measure, write
+from tests.benchmarks.shop import SCALES, YEARS_OF_DAYS, Scale
 from tests.benchmarks.simulate import simulated_caps
 from tests.benchmarks.simulator import simulated_world
 from tests.benchmarks.sync import mirrored_users
@@ -81,7 +84,13 @@ def main() -> None:
         "--only", choices=_GROUPS, nargs="+", default=_GROUPS, help="parts of the benchmark (default: all)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--scale", choices=sorted(SCALES), help="instead: a whole pipeline at a size, with its peers")
+    parser.add_argument("--days", type=int, default=YEARS_OF_DAYS, help="days of history of --scale (default: 730)")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep what --scale found, as JSON")
     options = parser.parse_args()
+    if options.scale:
+        _at_scale(replace(SCALES[options.scale], days=options.days), options.save, options.json)
+        return
     with tempfile.TemporaryDirectory() as folder:
         parts = {
             "runs": lambda: _whole_runs(Path(folder)),
@@ -112,6 +121,13 @@ def main() -> None:
         print(f"{what:<{width}}  {value:>12,.2f}  {unit}")
     if beside:
         print(f"\n{table(beside)}")
+
+
+def _at_scale(scale: Scale, file: Path | None, is_json: bool) -> None:
+    found = measure(scale)
+    if file:
+        write(found, file)
+    print(json.dumps(found) if is_json else as_text(found))
 
 
 def _whole_runs(folder: Path) -> list[tuple[str, float, str]]:

@@ -70,8 +70,6 @@ def run(arguments: list[str], environment: dict[str, str], log: str, is_unprivil
 
 
 def main() -> None:
-    import dagster_dbt  # noqa: F401
-
     import orchestration.definitions  # noqa: F401
     import orchestration.summary  # noqa: F401
 

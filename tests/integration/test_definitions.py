@@ -67,7 +67,9 @@ AS_OF_MODELS = {
     "int_policy_caps",
     "int_quality_sample",
     "int_reachable_spans",
+    "int_recent_events",
     "int_recent_orders",
+    "int_restated_days",
     "int_recent_purchases",
     "int_recut_segments",
     "int_rfm_cut_points",
@@ -155,7 +157,7 @@ ASSETS = {
         "int_message_events__classified",
         "int_sessions",
         "int_user_activity_daily",
-        "int_user_contacts_daily",
+        "int_message_outcomes",
         "int_user_interest_daily",
         "int_user_orders_daily",
         "touched_identity_links",
@@ -287,7 +289,7 @@ def watch(event, arguments):
         opened.append(arguments[0])
     if event in ("subprocess.Popen", "socket.connect"):
         opened.append(f"{event} {arguments}")
-import dagster, dagster_dbt
+import dagster
 import orchestration.definitions
 sys.addaudithook(watch)
 orchestration.definitions.defs()

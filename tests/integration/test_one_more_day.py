@@ -24,7 +24,7 @@ MONTH_AGO = date(AS_OF.year, AS_OF.month - 1, 28)
 ROLLUPS = {
     "int_user_activity_daily": "touched_user_activity",
     "int_user_orders_daily": "touched_user_orders",
-    "int_user_contacts_daily": "touched_user_contacts",
+    "int_message_outcomes": "touched_user_contacts",
     "int_identity_links": "touched_identity_links",
 }
 STAGING = [

@@ -22,9 +22,9 @@ profiles as (
 
 uninstalls as (
 
-    select user_id, max(occurred_at) as uninstalled_at
-    from {{ ref('int_events__credited') }}
-    where event_class = 'uninstall' and known_date <= {{ date }}
+    select user_id, max(last_uninstalled_at) as uninstalled_at
+    from {{ ref('int_user_activity_daily') }}
+    where last_uninstalled_at is not null and known_date <= {{ date }}
     group by user_id
 
 ),

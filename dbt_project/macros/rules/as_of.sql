@@ -28,8 +28,8 @@
 {%- endmacro %}
 
 {% macro in_last(date, days) -%}
-    {#- Whether a date is one of the last n days: ages 0 to n - 1. -#}
-    {{ age(date) }} between 0 and {{ days }} - 1
+    {#- Whether a date is one of the last n days: ages 0 to n - 1. Compared as it is, it lets a scan skip other days. -#}
+    ({{ date }} > {{ add_days(as_of(), '-(' ~ days ~ ')') }} and {{ date }} <= {{ as_of() }})
 {%- endmacro %}
 
 {% macro since_days_ago(days) -%}

@@ -16,7 +16,7 @@ days as (
 signals as (
 
     select * from {{ ref('int_negative_signals') }}
-    where {{ age('signal_date') }} < {{ var('negative_signal_days') }}
+    where {{ in_last('signal_date', var('negative_signal_days')) }}
 
 ),
 

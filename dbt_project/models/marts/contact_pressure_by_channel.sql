@@ -32,7 +32,7 @@ negative as (
         channel,
         {{ signal_counts() }}
     from {{ ref('int_negative_signals') }}
-    where channel is not null and {{ age('signal_date') }} < {{ var('negative_signal_days') }}
+    where channel is not null and {{ in_last('signal_date', var('negative_signal_days')) }}
     group by user_id, channel
 
 ),

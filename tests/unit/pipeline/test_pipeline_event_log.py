@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
+from dagster._check import CheckError
+from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from orchestration.command_line import prepare_dagster_home
@@ -24,6 +26,7 @@ def counted() -> dg.MaterializeResult:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Dagster's folder, with the settings of the project."""
     monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
     settings = settings_from_environment({"BAROMETER_DATA": str(tmp_path)})
     prepare_dagster_home(settings)
     return settings.dagster_home
@@ -86,3 +89,39 @@ def test_a_transaction_that_fails_leaves_nothing(home: Path) -> None:
     with storage.index_connection() as connection:
         tables = connection.exec_driver_sql("select name from sqlite_master where name = 't'").fetchall()
         assert not tables or not connection.exec_driver_sql("select * from t").fetchall()
+
+
+def test_what_a_run_plans_is_stored_at_once_and_is_the_same(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    store = OpenSqliteEventLogStorage.store_event_batch
+
+    def counting(storage: OpenSqliteEventLogStorage, events: Sequence[EventLogEntry]) -> None:
+        sizes.append(len(events))
+        store(storage, events)
+
+    monkeypatch.setattr(OpenSqliteEventLogStorage, "store_event_batch", counting)
+    job = dg.Definitions(assets=[counted], jobs=[dg.define_asset_job("job")]).resolve_job_def("job")
+
+    def kinds_of_run() -> list[str]:
+        run = job.execute_in_process(instance=instance)
+        return sorted(e.dagster_event.event_type_value for e in instance.all_logs(run.run_id) if e.dagster_event)
+
+    at_once = kinds_of_run()
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "0")
+    assert (kinds_of_run(), sizes) == (at_once, [2])
+    assert {"ASSET_MATERIALIZATION_PLANNED", "ASSET_CHECK_EVALUATION_PLANNED"} <= set(at_once)
+
+
+def test_of_a_batch_that_fails_nothing_is_stored(instance: dg.DagsterInstance) -> None:
+    storage = instance.event_log_storage
+    assert isinstance(storage, OpenSqliteEventLogStorage)
+    entries = instance.all_logs(dg.materialize([counted], instance=instance).run_id)
+    count = len(entries)
+    assert count > 3
+    with pytest.raises(CheckError):
+        storage.store_event_batch([*entries[:3], None])  # type: ignore[list-item]
+    assert len(instance.all_logs(entries[0].run_id)) == count
+    storage.store_event_batch(entries[:3])
+    assert len(instance.all_logs(entries[0].run_id)) == count + 3

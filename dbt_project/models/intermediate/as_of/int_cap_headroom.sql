@@ -27,11 +27,7 @@ recent as (
     from {{ ref('int_contact_days') }}
     where
         contacts > 0
-        and {{ days_between('contact_date', plan_date()) }} < (
-            select greatest(
-                coalesce((select max(window_days) from policy), 1), coalesce((select max(min_days) from gaps), 1)
-            )
-        )
+        and contact_date > {{ add_days(plan_date(), '-greatest(coalesce((select max(window_days) from policy), 1), coalesce((select max(min_days) from gaps), 1))') }}
 
 ),
 

@@ -1,5 +1,6 @@
--- One row per (user_id, channel, contact_date) with a message by the date: contacts, and how many were opened or clicked.
+-- One row per (user_id, channel, contact_date) with a message by the date: contacts, and how many were opened or clicked; days before every window are one row, of the last contact among them.
 {{ config(database='build') }}
+{%- set days = ([var('pressure_decay_days'), var('pressure_month_days'), var('pressure_rested_days'), var('fatigue_contact_days')] + var('response_days')) | max %}
 
 with
 
@@ -39,6 +40,13 @@ carried as (
     union
 
     select user_id, campaign_id, channel, {{ add_days('plan_date', 1) }} as contact_date from planned
+
+),
+
+-- days after it are kept apart: some window has them
+windows as (
+
+    select {{ add_days(as_of(), '-greatest(' ~ days ~ ', (select coalesce(max(window_days), 0) from ' ~ ref('contact_policy') ~ '), (select coalesce(max(min_days), 0) from ' ~ ref('channel_gaps') ~ '))') }} as last_old_date
 
 ),
 
@@ -94,12 +102,24 @@ contacts as (
 
 ),
 
+recent_or_old as (
+
+    select
+        contacts.*,
+        case when contacts.contact_date > windows.last_old_date then contacts.contact_date end as recent_date
+    from contacts
+    cross join windows
+
+),
+
 days as (
 
     select
         user_id,
         channel,
-        contact_date,
+        recent_date,
+        max(contact_date) as last_date,
+        max(case when is_contact then contact_date end) as last_contact_date,
         count(case when is_contact then 1 end) as contacts,
         count(case when is_logged_contact then 1 end) as logged_contacts,
         count(case when is_opened then 1 end) as opened_contacts,
@@ -107,17 +127,32 @@ days as (
         count(case when is_since_reaction then 1 end) as contacts_since_reaction,
         count(case when is_planned then 1 end) as planned_contacts,
         count(case when is_uncounted then 1 end) as uncounted_messages
-    from contacts
-    group by user_id, channel, contact_date
+    from recent_or_old
+    group by user_id, channel, recent_date
+
+),
+
+dated as (
+
+    select *, coalesce(recent_date, last_contact_date, last_date) as contact_date from days
 
 )
 
 select
-    days.*,
+    days.user_id,
+    days.channel,
+    days.contact_date,
+    days.contacts,
+    days.logged_contacts,
+    days.opened_contacts,
+    days.clicked_contacts,
+    days.contacts_since_reaction,
+    days.planned_contacts,
+    days.uncounted_messages,
     channels.intrusiveness,
     -- beyond the window of the decayed sum there is no factor
     factors.factor
-from days
+from dated as days
 inner join channels on days.channel = channels.channel
 left join factors
     on

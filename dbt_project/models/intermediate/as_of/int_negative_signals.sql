@@ -33,7 +33,7 @@ activity as (
 
     select user_id, activity_date, sum(uninstalls) as uninstalls
     from {{ ref('int_user_activity_daily') }}
-    where known_date <= {{ as_of() }}
+    where known_date <= {{ as_of() }} and uninstalls <> 0
     group by user_id, activity_date
     having sum(uninstalls) > 0
 

@@ -6,11 +6,10 @@ with
 events as (
 
     select *
-    from {{ ref('int_events__credited') }}
+    from {{ ref('int_recent_events') }}
     where
         activity_date = {{ as_of() }}
         and known_date <= {{ as_of() }}
-        and occurred_at >= {{ since_days_ago(1) }}
         and event_class in ('checkout', 'cart_add', 'cart_remove', 'product_view', 'search', 'purchase')
 
 ),

@@ -4,18 +4,35 @@
 
 with
 
-days as (
+changes as (
 
     select
         user_id,
         activity_date,
-        sum(visits) as visits,
-        sum(visits) - sum(continued_visits) as visits_begun,
-        sum(cart_adds) as cart_adds,
-        sum(product_views) as product_views
+        visits,
+        visits - continued_visits as visits_begun,
+        cart_adds,
+        product_views
     from {{ ref('int_user_activity_daily') }}
     where known_date <= {{ as_of() }}
-    group by user_id, activity_date
+
+),
+
+days as (
+
+    select changes.* {{ with_restated('changes', false) }}
+
+    union all
+
+    select
+        changes.user_id,
+        changes.activity_date,
+        cast(sum(visits) as bigint) as visits,
+        cast(sum(visits_begun) as bigint) as visits_begun,
+        cast(sum(cart_adds) as bigint) as cart_adds,
+        cast(sum(product_views) as bigint) as product_views
+    {{ with_restated('changes', true) }}
+    group by changes.user_id, changes.activity_date
 
 )
 

@@ -18,7 +18,8 @@ windows as (
 
 days as (
 
-    select user_id, channel, contact_date, contacts, planned_contacts from {{ ref('int_contact_days') }} where contacts > 0
+    select user_id, channel, contact_date, contacts, planned_contacts from {{ ref('int_contact_days') }}
+    where contacts > 0 and contact_date > {{ add_days(as_of(), '-(select max(window_days) from policy)') }}
 
 ),
 

@@ -42,13 +42,12 @@ order_days as (
         events.activity_date,
         sum(events.intent_weight) as intent,
         count(case when events.event_class = 'product_view' then 1 end) as product_views
-    from {{ ref('int_events__credited') }} as events
+    from {{ ref('int_recent_events') }} as events
     inner join last_orders
         on events.user_id = last_orders.user_id and events.activity_date = last_orders.last_order_date
     where
         events.known_date <= {{ as_of() }}
         and {{ in_last('events.activity_date', var('lead_days')) }}
-        and events.occurred_at >= {{ since_days_ago(var('lead_days')) }}
         and events.occurred_at > last_orders.last_ordered_at
     group by events.user_id, events.activity_date
 

@@ -85,28 +85,46 @@ numbered as (
             partition by user_id, activity_date, state_date
             order by started_at, case when session_id is null then 1 else 0 end, session_id, run_number
         ) as session_number
+    from busy_visits
+
+),
+
+with_numbers as (
+
+    select
+        visits.*,
+        continued.state_until,
+        continued.is_continued,
+        case when continued.visits = 1 then 1 else numbered.session_number end as session_number
     from visits
+    inner join continued
+        on
+            visits.user_id = continued.user_id
+            and visits.activity_date = continued.activity_date
+            and visits.state_date = continued.state_date
+    left join numbered
+        on
+            visits.user_id = numbered.user_id
+            and visits.activity_date = numbered.activity_date
+            and visits.state_date = numbered.state_date
+            and visits.run_number = numbered.run_number
+            and coalesce(visits.session_id, '') = coalesce(numbered.session_id, '')
 
 )
 
 select
-    numbered.user_id,
-    numbered.activity_date,
-    numbered.state_date as known_from,
-    continued.state_until as known_until,
-    cast(numbered.session_number as integer) as session_number,
-    numbered.session_id,
-    numbered.started_at,
-    numbered.ended_at,
-    cast(numbered.events as bigint) as events,
+    with_numbers.user_id,
+    with_numbers.activity_date,
+    with_numbers.state_date as known_from,
+    with_numbers.state_until as known_until,
+    cast(with_numbers.session_number as integer) as session_number,
+    with_numbers.session_id,
+    with_numbers.started_at,
+    with_numbers.ended_at,
+    cast(with_numbers.events as bigint) as events,
     -- the evening before goes on: not another visit of the engagement family
-    numbered.session_number = 1 and continued.is_continued as is_continued
-from numbered
-inner join continued
-    on
-        numbered.user_id = continued.user_id
-        and numbered.activity_date = continued.activity_date
-        and numbered.state_date = continued.state_date
+    with_numbers.session_number = 1 and with_numbers.is_continued as is_continued
+from with_numbers
 {%- if is_incremental() %}
-inner join touched on numbered.user_id = touched.user_id and numbered.activity_date = touched.activity_date
+inner join touched on with_numbers.user_id = touched.user_id and with_numbers.activity_date = touched.activity_date
 {%- endif %}

@@ -1,7 +1,7 @@
 -- One row per (user_id, activity_date, known_date): signed changes; the sum over known_date <= D is the day as known by D.
 {{ config(
     unique_key=['user_id', 'activity_date', 'known_date'],
-    meta={'touched_by': 'touched_user_activity', 'touched_keys': ['user_id', 'activity_date'], 'logic_version': 2,
+    meta={'touched_by': 'touched_user_activity', 'touched_keys': ['user_id', 'activity_date'], 'logic_version': 3,
           'fingerprint_seeds': ['event_taxonomy'],
           'fingerprint_vars': ['business_time_zone', 'max_users_per_device', 'link_back_days', 'visit_gap_minutes']}
 ) }}
@@ -39,6 +39,7 @@ event_changes as (
         {%- for stage in awareness_stages() %}
         count(case when awareness_stage = '{{ stage }}' then 1 end) as {{ stage }}_events,
         {%- endfor %}
+        max(case when event_class = 'uninstall' then occurred_at end) as last_uninstalled_at,
         cast(sum(intent_weight) as decimal(18, 3)) as intent
     from events
     group by user_id, activity_date, known_date
@@ -88,6 +89,7 @@ select
     {%- for name in event_counts %}
     coalesce(events.{{ name }}, 0) as {{ name }},
     {%- endfor %}
+    events.last_uninstalled_at,
     coalesce(events.intent, 0) as intent
 from event_changes as events
 full outer join visit_changes as visits

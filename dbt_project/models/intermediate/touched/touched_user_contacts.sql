@@ -1,19 +1,19 @@
--- One row per (user_id, contact_date) whose messages rows loaded since the last build of int_user_contacts_daily touch.
+-- One row per (user_id, contact_date) whose messages rows loaded since the last build of int_message_outcomes touch.
 with
 
 messages as (
 
-    select message_id from {{ ref('stg_message_events') }} where {{ loaded_since('int_user_contacts_daily') }}
+    select message_id from {{ ref('stg_message_events') }} where {{ loaded_since('int_message_outcomes') }}
 
     union
 
     select coalesce(parent_id, key_id) as message_id
     from {{ source('raw', 'touches') }}
-    where dataset in ('messages', 'message_events') and {{ loaded_since('int_user_contacts_daily') }}
+    where dataset in ('messages', 'message_events') and {{ loaded_since('int_message_outcomes') }}
 
 )
 
-select user_id, contact_date from {{ ref('stg_messages') }} where {{ loaded_since('int_user_contacts_daily') }}
+select user_id, contact_date from {{ ref('stg_messages') }} where {{ loaded_since('int_message_outcomes') }}
 
 union
 
@@ -25,4 +25,4 @@ union
 
 select user_id, {{ business_date('happened_at') }} as contact_date
 from {{ source('raw', 'touches') }}
-where dataset = 'messages' and {{ loaded_since('int_user_contacts_daily') }}
+where dataset = 'messages' and {{ loaded_since('int_message_outcomes') }}

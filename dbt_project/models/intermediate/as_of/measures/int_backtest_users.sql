@@ -25,21 +25,40 @@ last_orders as (
 
 ),
 
-rollup_days as (
+changes as (
 
     select
         cuts.cut_date,
         activity.user_id,
         activity.activity_date,
-        sum(activity.visits) as visits,
-        sum(activity.visits) - sum(activity.continued_visits) as visits_begun,
-        sum(activity.cart_adds) as cart_adds,
-        sum(activity.product_views) as product_views,
-        sum(activity.intent) as intent
+        activity.visits,
+        activity.visits - activity.continued_visits as visits_begun,
+        activity.cart_adds,
+        activity.product_views,
+        activity.intent
     from {{ ref('int_user_activity_daily') }} as activity
     cross join cuts
     where activity.known_date <= cuts.cut_date
-    group by cuts.cut_date, activity.user_id, activity.activity_date
+
+),
+
+rollup_days as (
+
+    select changes.* {{ with_restated('changes', false) }}
+
+    union all
+
+    select
+        changes.cut_date,
+        changes.user_id,
+        changes.activity_date,
+        cast(sum(visits) as bigint) as visits,
+        cast(sum(visits_begun) as bigint) as visits_begun,
+        cast(sum(cart_adds) as bigint) as cart_adds,
+        cast(sum(product_views) as bigint) as product_views,
+        cast(sum(intent) as decimal(18, 3)) as intent
+    {{ with_restated('changes', true) }}
+    group by changes.cut_date, changes.user_id, changes.activity_date
 
 ),
 
@@ -55,14 +74,12 @@ days as (
         rollup_days.product_views,
         rollup_days.intent
     from rollup_days
-    where
-        not exists (
-            select 1 from late_days
-            where
-                late_days.cut_date = rollup_days.cut_date
-                and late_days.user_id = rollup_days.user_id
-                and late_days.activity_date = rollup_days.activity_date
-        )
+    left join late_days
+        on
+            rollup_days.cut_date = late_days.cut_date
+            and rollup_days.user_id = late_days.user_id
+            and rollup_days.activity_date = late_days.activity_date
+    where late_days.cut_date is null
 
     union all
 

@@ -6,7 +6,7 @@ with
 orders as (
 
     select * from {{ ref('int_recent_orders') }}
-    where {{ days_between('order_date', plan_date()) }} between 0 and {{ var('just_bought_days') }} - 1
+    where order_date > {{ add_days(plan_date(), -var('just_bought_days')) }} and order_date <= {{ plan_date() }}
 
 ),
 
