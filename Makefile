@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run backfill explain simulate erase-landing sync feedback doctor dev parse test soak bench lint lock clean
+.PHONY: help run backfill explain simulate erase-landing sync feedback doctor dev parse test soak spark-parity bench lint lock clean
 
 help: ## show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile

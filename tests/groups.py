@@ -30,7 +30,9 @@ _LONG = (
 _SOAK = {f"tests/integration/test_{name}.py" for name in _LONG}
 _STORIES = [f"tests/integration/test_{name}.py" for name in _LONGEST]
 _OTHERS = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "integration").glob("test_*.py")}
-_END_TO_END = [*_STORIES, *sorted(_OTHERS - {*_STORIES, _ADDING} - _SOAK)]
+#: Both targets side by side, a session of Spark a run: `make spark-parity` runs it.
+_SPARK = "tests/integration/test_spark_target.py"
+_END_TO_END = [*_STORIES, *sorted(_OTHERS - {*_STORIES, _ADDING, _SPARK} - _SOAK)]
 
 #: Name of a group -> commands that must all succeed, from the fastest news to the slowest.
 GROUPS: dict[str, Sequence[Sequence[str]]] = {

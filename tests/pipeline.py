@@ -24,12 +24,12 @@ def environment(landing: Path, data: Path, as_of: date) -> dict[str, str]:
     }
 
 
-def run_pipeline(landing: Path, data: Path, as_of: date, project: Path = ROOT) -> str:
-    """Run the pipeline of a ``project``, which must succeed; return what it said."""
+def run_pipeline(landing: Path, data: Path, as_of: date, project: Path = ROOT, **variables: str) -> str:
+    """Run the pipeline of a ``project`` with more ``variables``; it must succeed. Return what it said."""
     done = subprocess.run(
         RUN,
         cwd=project,
-        env={**environment(landing, data, as_of), "PYTHONPATH": str(project)},
+        env={**environment(landing, data, as_of), "PYTHONPATH": str(project), **variables},
         capture_output=True,
         text=True,
         check=False,

@@ -38,6 +38,10 @@
     {%- endif %}
 {%- endmacro %}
 
+{% macro spark__persist_constraints(relation, model) -%}
+    {#- Parquet has none: they are those of the tables that are made of it for others. -#}
+{%- endmacro %}
+
 {% macro spark__get_assert_columns_equivalent(sql) -%}
     {%- do assert_columns_named(sql) -%}
 {%- endmacro %}

@@ -1,8 +1,8 @@
 {#
     The incremental rule where tables are Parquet files in partitions: there is no delete and no transaction. Each
-    incremental model is partitioned by the date of its touched keys, or, where they have none, by a hash of them. A
+    incremental model is partitioned by the month of its touched keys, or, where they have no date, by a hash of them. A
     run writes each partition anew that a touched key is in: its other rows as they were, and the new rows of the
-    touched keys. A partition of which no row is left is dropped: an overwrite leaves alone what it has no row for.
+    touched keys. A partition of which no row is left is emptied first: an overwrite leaves alone what it has no row for.
     Rows come first, the watermark after them: a run that dies between the two does the same once more, and gets the same.
 #}
 
@@ -25,10 +25,9 @@
         {%- for source in graph.sources.values() if source.schema in ['raw', 'control'] and source.name != 'watermarks' -%}
             {%- do register_files(source.schema ~ '.' ~ source.name, folder ~ '/' ~ source.schema ~ '/' ~ source.name) -%}
         {%- endfor -%}
-        {%- do register_files('control.moved_watermarks', folder ~ '/control/moved_watermarks') -%}
         {%- do run_query(
-            'create or replace view control.watermarks as '
-            ~ 'select model_name, max(load_id) as load_id from control.moved_watermarks group by model_name'
+            'create table if not exists control.watermarks (load_id bigint, model_name string) using parquet '
+            ~ "partitioned by (model_name) location '" ~ folder ~ "/control/watermarks'"
         ) -%}
         {%- set held = run_query('select model_name from control.watermarks').columns[0].values() -%}
         {%- for node in graph.nodes.values()
@@ -45,33 +44,27 @@
 
 
 {% macro spark__move_watermark(model_name, held) -%}
-    {#- A line more in a list of which the last counts; what it holds is asked for first, since it reads that list. -#}
-    {%- if execute -%}
-        {%- set load_id = run_query(held).rows[0][1] -%}
-        insert into control.moved_watermarks values ('{{ model_name }}', {{ load_id }})
-    {%- endif -%}
+    insert overwrite table {{ source('incremental', 'watermarks').render() }} with ('partitionOverwriteMode' = 'dynamic')
+    select load_id, model_name from ({{ held }}) as held
 {%- endmacro %}
 
 
 {% macro partition_of(keys) -%}
-    {#- The partition that rows of some keys are in: its column, and the expression that gives it. -#}
+    {#- The partition that rows of some keys are in, as an expression: a month where a key is a date. -#}
     {%- set dates = [] -%}
     {%- for key in keys if key.endswith('_date') -%}{%- do dates.append(key) -%}{%- endfor -%}
-    {%- if dates -%}
-        {{ return({'column': dates[0], 'expression': dates[0], 'is_hidden': false}) }}
-    {%- else -%}
-        {{ return({'column': 'key_part', 'expression': 'cast(pmod(crc32(' ~ keys[0] ~ '), 16) as int)', 'is_hidden': true}) }}
+    {%- if dates -%} cast(trunc({{ dates[0] }}, 'MM') as date)
+    {%- else -%} cast(pmod(crc32({{ keys[0] }}), 16) as int)
     {%- endif -%}
 {%- endmacro %}
 
 
 {% materialization incremental, adapter='spark' -%}
     {%- set keys = config.get('meta')['touched_keys'] -%}
-    {%- set partition = partition_of(keys) -%}
     {%- set target = this.incorporate(type='table') -%}
     {%- set existing = load_cached_relation(this) -%}
     {%- set rows -%}
-        select built.*{% if partition.is_hidden %}, {{ partition.expression }} as {{ partition.column }}{% endif %}
+        select built.*, {{ partition_of(keys) }} as key_part
         from (
         {{ compiled_code }}
         ) as built
@@ -84,11 +77,11 @@
         {%- call statement('main') -%}
             create table {{ target }}
             {{ file_format_clause() }}
-            partitioned by ({{ partition.column }})
+            partitioned by (key_part)
             {{ location_clause() }}
             as
             {{ rows }}
-            distribute by {{ partition.column }}
+            distribute by key_part
         {%- endcall -%}
     {%- else -%}
         {%- set fresh = this.incorporate(path={'identifier': this.identifier ~ '__new'}, type='table') -%}
@@ -115,41 +108,37 @@
     {%- set target, fresh = arg_dict['target_relation'], arg_dict['temp_relation'] -%}
     {%- set touched = ref(config.get('meta')['touched_by']) -%}
     {%- set keys = config.get('meta')['touched_keys'] -%}
-    {%- set partition = partition_of(keys) -%}
     {%- set parts = [] -%}
-    {%- for part in run_query('select distinct ' ~ partition.expression ~ ' from ' ~ touched).columns[0].values() if part is not none -%}
-        {%- do parts.append("'" ~ part ~ "'" if not partition.is_hidden else part | string) -%}
+    {%- for part in run_query('select distinct ' ~ partition_of(keys) ~ ' from ' ~ touched).columns[0].values() if part is not none -%}
+        {%- do parts.append("'" ~ part ~ "'") -%}
     {%- endfor -%}
     {%- if parts -%}
         {#- as the table has them: its partition is last -#}
-        {%- set columns = get_columns_in_query('select * from ' ~ target) | map('lower') | map('string') | list -%}
+        {%- set columns = get_columns_in_query('select * from ' ~ target) | reject('equalto', 'key_part') | list -%}
         {%- set names = [] -%}
         {%- for column in columns -%}{%- do names.append(adapter.quote(column)) -%}{%- endfor -%}
-        {%- set there = partition.column ~ ' in (' ~ (parts | join(', ')) ~ ')' -%}
+        {%- set names = names | join(', ') -%}
         {%- set after -%}
-            select {{ names | join(', ') }} from {{ target }} as kept
-            where {{ there }} and not exists (
+            select {{ names }}, key_part from {{ target }} as kept
+            where key_part in ({{ parts | join(', ') }}) and not exists (
                 select 1 from {{ touched }} as touched
                 where {% for key in keys %}{{ 'and ' if not loop.first }}touched.{{ key }} = kept.{{ key }} {% endfor %}
             )
             union all
-            select {{ names | join(', ') }} from {{ fresh }}
+            select {{ names }}, key_part from {{ fresh }}
         {%- endset -%}
         {%- set emptied = run_query(
-            'select distinct ' ~ partition.column ~ ' from ' ~ target ~ ' where ' ~ there
-            ~ ' except select ' ~ partition.column ~ ' from (' ~ after ~ ') as after'
+            'select distinct key_part from ' ~ target ~ ' where key_part in (' ~ (parts | join(', ')) ~ ')'
+            ~ ' except select key_part from (' ~ after ~ ') as after'
         ).columns[0].values() -%}
         {%- for part in emptied -%}
-            {#- its files too: a table of files elsewhere keeps those of a partition that is dropped -#}
-            {%- set one = 'partition (' ~ partition.column ~ " = '" ~ part ~ "')" -%}
             {%- do run_query(
-                'insert overwrite table ' ~ target ~ ' ' ~ one ~ ' select '
-                ~ (names | reject('equalto', adapter.quote(partition.column)) | join(', ')) ~ ' from ' ~ fresh ~ ' where false'
+                'insert overwrite table ' ~ target ~ " partition (key_part = '" ~ part ~ "') "
+                ~ 'select ' ~ names ~ ' from ' ~ fresh ~ ' where false'
             ) -%}
-            {%- do run_query('alter table ' ~ target ~ ' drop if exists ' ~ one) -%}
         {%- endfor -%}
         insert overwrite table {{ target }} with ('partitionOverwriteMode' = 'dynamic')
-        select {{ names | join(', ') }} from ({{ after }}) as after
-        distribute by {{ adapter.quote(partition.column) }}
+        select {{ names }}, key_part from ({{ after }}) as after
+        distribute by key_part
     {%- endif -%}
 {%- endmacro %}

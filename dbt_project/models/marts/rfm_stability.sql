@@ -35,7 +35,7 @@ select
     count(*) as users,
     count(case when {{ rfm_measure_value(measure, 'tiles') }} in (select value from cuts where measure = '{{ measure }}') then 1 end) as users_on_a_cut,
     (
-        select string_agg(cast(scores.score as string), ',' order by scores.score)
+        select nullif(replace({{ joined_text('cast(scores.score as string)', 'scores.score') }}, '|', ','), '')
         from scores
         where not exists (select 1 from buyers where buyers.{{ score }}_score = scores.score)
     ) as empty_scores,

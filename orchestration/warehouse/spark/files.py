@@ -29,8 +29,8 @@ _STATE = "state.json"
 _UNFINISHED = "_unfinished.tmp"
 #: What the columns of a table are while it has no row.
 _NONE = "load_0.parquet"
-#: What each incremental model holds; Spark adds a file a model, and the greatest counts.
-_WATERMARKS = ("control", "moved_watermarks")
+#: What each incremental model holds, a folder a model.
+_WATERMARKS = ("control", "watermarks")
 #: In the folder control/ DuckDB keeps these for itself.
 _KEPT_HERE = ("watermarks", "model_fingerprints", "facts", "build_state", "upstream_state", "spark_folder")
 _log = logging.getLogger("barometer")
@@ -70,13 +70,13 @@ def leave(con: duckdb.DuckDBPyConnection) -> None:
 def _take_watermarks(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Write to ``control.watermarks`` what Spark's incremental models hold."""
     files = settings.spark_tables.joinpath(*_WATERMARKS)
-    if not any(files.glob("*.parquet")):
+    if not any(files.glob("*/*.parquet")):
         return
     con.execute("begin")
     con.execute("delete from control.watermarks")
     con.execute(
-        "insert into control.watermarks select model_name, max(load_id) from "
-        f"read_parquet({literal(str(files / '*.parquet'))}) group by model_name"
+        "insert into control.watermarks select model_name, load_id from "
+        f"read_parquet({literal(str(files / '*' / '*.parquet'))}, hive_partitioning = true)"
     )
     con.execute("commit")
 
@@ -100,7 +100,7 @@ def _hand_over(con: duckdb.DuckDBPyConnection, settings: Settings) -> int:
             written += _write_loads(con, table, folder)
         elif schema == "raw" or table not in _KEPT_HERE:
             _write_whole(con, f"select * from {identifier(schema)}.{identifier(table)}", folder)
-    _write_whole(con, "select * from control.watermarks", settings.spark_tables.joinpath(*_WATERMARKS))
+    _write_watermarks(con, settings.spark_tables.joinpath(*_WATERMARKS))
     return written
 
 
@@ -130,6 +130,17 @@ def _write_loads(con: duckdb.DuckDBPyConnection, table: str, folder: Path) -> in
         _copy(con, f"select {columns} from {source} limit 0", folder, _NONE)
     _write_text(folder / _COUNTS, json.dumps({name: rows for name, (_, rows) in wanted.items()}))
     return len(changed)
+
+
+def _write_watermarks(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Make Spark know what models hold: those that are built in full have no watermark."""
+    folder.mkdir(parents=True, exist_ok=True)
+    held = {f"model_name={name}": load_id for name, load_id in con.execute("from control.watermarks").fetchall()}
+    for path in folder.iterdir():
+        if path.is_dir() and path.name not in held:
+            shutil.rmtree(path)
+    for name, load_id in held.items():
+        _write_whole(con, f"select cast({load_id} as bigint) as load_id", folder / name)
 
 
 def _write_whole(con: duckdb.DuckDBPyConnection, query: str, folder: Path) -> None:
@@ -189,8 +200,9 @@ def bring_back(settings: Settings, manifest: Mapping[str, Any], names: Collectio
 def _bring_back(con: duckdb.DuckDBPyConnection, settings: Settings, node: Mapping[str, Any]) -> None:
     schema, name = node["schema"], node["name"]
     files = literal(str(settings.spark_tables / schema / name / "*.parquet"))
-    types = {column["name"]: column["data_type"] for column in node["columns"].values()}
-    types |= node["config"].get("column_types", {})
+    contract = node["columns"].values() if node["config"].get("contract", {}).get("enforced") else ()
+    types = {column["name"]: column["data_type"] for column in contract} | node["config"].get("column_types", {})
+    required = {column["name"] for column in contract if any(c["type"] == "not_null" for c in column["constraints"])}
     try:
         described = con.execute(f"describe select * from read_parquet({files})").fetchall()
     except duckdb.IOException as error:
@@ -199,14 +211,15 @@ def _bring_back(con: duckdb.DuckDBPyConnection, settings: Settings, node: Mappin
             "Remove that folder and run again: everything is built anew.",
         ) from error
     columns = ", ".join(
-        f"cast({identifier(column)} as {types.get(column) or _type_here(type_)}) as {identifier(column)}"
+        f"{identifier(column)} {types.get(column) or _type_here(type_)}{' not null' if column in required else ''}"
         for column, type_, *_ in described
     )
+    table = f"{identifier(schema)}.{identifier(name)}"
     con.execute(f"create schema if not exists {identifier(schema)}")
-    con.execute(
-        f"create or replace table {identifier(schema)}.{identifier(name)} as "
-        f"select {columns} from read_parquet({files})"
-    )
+    con.execute("begin")
+    con.execute(f"create or replace table {table} ({columns})")
+    con.execute(f"insert into {table} from read_parquet({files})")
+    con.execute("commit")
 
 
 def _type_here(type_: str) -> str:

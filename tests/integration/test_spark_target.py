@@ -1,0 +1,119 @@
+"""Both targets through the whole pipeline: every mart is equal, row by row, after a full build and three days more."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from collections import Counter
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration.settings import TARGETS
+from tests.pipeline import run_pipeline
+from tests.properties.worlds import Batch, make_case, whole, write_batch
+
+pytestmark = [
+    pytest.mark.spark,
+    pytest.mark.skipif(importlib.util.find_spec("pyspark") is None, reason="pyspark is not installed (spark.lock)"),
+    pytest.mark.skipif(shutil.which("java") is None, reason="there is no Java"),
+]
+
+FIRST = date(2024, 6, 15)
+#: Worlds that land on each date.
+WORLDS = ((0, 1, 2, 3, 4, 5), (6, 7), (8,), (9, 10))
+#: What says when something happened on this machine, or how long it took.
+RECORDS = {"build_info", "load_files", "pipeline_runs", "rejected_files", "sync_runs"}
+#: The one event of its month, until a better row of it, of another month, arrives.
+LONE = {
+    "event_id": "lone",
+    "user_id": "lone_user",
+    "event": "Product Viewed",
+    "timestamp": "2019-03-05T10:00:00Z",
+    "product_id": "lone_product",
+    "updated_at": "2019-03-05T10:00:00Z",
+}
+MOVED = LONE | {"timestamp": "2019-07-09T10:00:00Z", "updated_at": "2024-06-16T10:00:00Z"}
+MOVED_ON = 2
+ROLLUPS = ("int_user_activity_daily", "int_sessions", "int_user_interest_daily")
+
+
+def rows_of(numbers: tuple[int, ...]) -> Batch:
+    """Rows of worlds that share nothing, their ids beginning with their number."""
+    rows: Batch = {}
+    for number in numbers:
+        case = make_case(number, settings=False, time_zone="UTC", as_of=FIRST, prefix=f"w{number}_")
+        for dataset, more in whole(case.world).items():
+            rows.setdefault(dataset, []).extend(more)
+    return rows
+
+
+def land(landing: Path, day: int) -> None:
+    """Put the files of a day into the landing folder."""
+    write_batch(rows_of(WORLDS[day]), landing, f"day_{day}")
+    events = {0: LONE, MOVED_ON: MOVED}
+    if day in events:
+        (landing / "events" / f"lone_{day}.jsonl").write_text(json.dumps(events[day]) + "\n")
+
+
+def marts_of(data: Path) -> dict[str, tuple[list[tuple[str, str]], Counter[tuple[object, ...]]]]:
+    """The columns with their types, and the rows, of all marts but records of runs."""
+    with duckdb.connect(str(data / "warehouse" / "build.duckdb"), read_only=True) as con:
+        con.execute("set TimeZone = 'UTC'")
+        names = con.execute(
+            "select table_name from information_schema.tables where table_schema = 'marts' order by table_name"
+        ).fetchall()
+        found = {}
+        for (name,) in names:
+            if name not in RECORDS:
+                columns = [(column, type_) for column, type_, *_ in con.execute(f"describe marts.{name}").fetchall()]
+                found[name] = columns, Counter(con.execute(f"select * from marts.{name}").fetchall())
+        return found
+
+
+def dates_of_the_lone_user(data: Path, target: str, rollup: str) -> set[date]:
+    """The dates on which a rollup has rows of the user with one event."""
+    with duckdb.connect() as con:
+        if target == "spark":
+            relation = f"read_parquet('{data}/warehouse/spark/tables/intermediate/{rollup}/*/*.parquet')"
+        else:
+            con.execute(f"attach '{data}/warehouse/working.duckdb' as working (read_only)")
+            relation = f"working.intermediate.{rollup}"
+        query = f"select distinct activity_date from {relation} where user_id = 'lone_user'"
+        return {day for (day,) in con.execute(query).fetchall()}
+
+
+def test_every_mart_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # a session of seconds gains nothing from what makes one of hours quick
+    (tmp_path / "spark-defaults.conf").write_text("spark.sql.codegen.wholeStage false\n")
+    settings = {"SPARK_CONF_DIR": str(tmp_path), "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    landing = tmp_path / "landing"
+    (landing / "events").mkdir(parents=True)
+    for day in range(len(WORLDS)):
+        land(landing, day)
+        for target in TARGETS:
+            run_pipeline(landing, tmp_path / target, FIRST + timedelta(days=day), BAROMETER_TARGET=target)
+        on_duckdb, on_spark = (marts_of(tmp_path / target) for target in TARGETS)
+        assert on_duckdb.keys() == on_spark.keys()
+        for name, (columns, rows) in on_duckdb.items():
+            assert on_spark[name][0] == columns, (day, name)
+            assert on_spark[name][1] == rows, (day, name)
+        assert len(on_duckdb["user_360"][1]) > len(WORLDS[0])
+        expected = {date(2019, 3, 5)} if day < MOVED_ON else {date(2019, 7, 9)}
+        for target in TARGETS:
+            for rollup in ROLLUPS:
+                assert dates_of_the_lone_user(tmp_path / target, target, rollup) == expected, (day, target, rollup)
+        lists = [
+            {
+                path.relative_to(tmp_path / target): path.read_bytes()
+                for path in (tmp_path / target / "extracts").rglob("*.parquet")
+            }
+            for target in TARGETS
+        ]
+        assert lists[0].keys() == lists[1].keys()
+        assert lists[0] == lists[1], day
