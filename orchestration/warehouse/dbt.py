@@ -39,15 +39,18 @@ def dbt_environment(settings: Settings, target: Path, is_backfill: bool = False)
 
     They are named relative to it, always alike: dbt parses everything again where a profile differs.
     """
+    of_spark = {
+        # where the files of its tables are; it looks for this machine's address otherwise, and listens there
+        "BAROMETER_SPARK_TABLES": str(settings.spark_tables),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
     return {
         **os.environ,
         **_QUIET,
+        **(of_spark if settings.is_on_spark else {}),
         "BAROMETER_TARGET": f"{settings.target}_backfill" if is_backfill else settings.target,
         "BAROMETER_WORKING_FILE": str(settings.working_file.relative_to(settings.warehouse)),
         "BAROMETER_BUILD_FILE": str(settings.build_file.relative_to(settings.warehouse)),
-        # where the files of Spark's tables are; it looks for this machine's address otherwise, and listens there
-        "BAROMETER_SPARK_TABLES": str(settings.spark_tables),
-        "SPARK_LOCAL_IP": "127.0.0.1",
         MEMORY_LIMIT: memory_limit(),
         "DBT_PROFILES_DIR": str(ROOT),
         "DBT_PROJECT_DIR": str(DBT_PROJECT),
