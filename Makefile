@@ -58,6 +58,9 @@ test: .venv/test.installed ## run everything that .ci/run runs, with the seconds
 soak: .venv/test.installed ## for hours: ten times as many random worlds, 1,000 orders of files, whole runs that take long, 300 kills, 2,000 stories of faulty providers
 	@BAROMETER_WORLDS=10 $(BIN)/python -m tests.groups properties orders adding 'long stories' syncs kills
 
+spark-parity: .venv/spark.installed ## build random worlds on DuckDB and on Spark and compare every table, row by row (needs Java 17)
+	@$(BIN)/python -m tests.groups spark
+
 bench: .venv/bench.installed ## print the benchmark table, or that of a world of a size: SCALE=s (20 thousand users), m (200 thousand), l (2 million)
 	@$(BIN)/python -m tests.benchmarks $(if $(SCALE),--scale $(SCALE)) $(ARGS)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -49,6 +49,29 @@ class Model:
     touched_by: str | None
     touched_keys: list[str]
     parents: list[str]
+    #: Column -> type, where a contract says so.
+    contract: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Target:
+    """An engine that dbt compiles for."""
+
+    name: str
+    #: Makes dbt see that tables are there, which it is given as schema and name; that is all it looks at.
+    pretend: Callable[[Path, Iterable[tuple[str, str]]], None]
+    #: ... and forgets them.
+    forget: Callable[[Path], None]
+
+
+def _pretend(folder: Path, tables: Iterable[tuple[str, str]]) -> None:
+    with open_duckdb(folder / "working.duckdb") as con:
+        for schema, name in tables:
+            con.execute(f"create schema if not exists {schema}")
+            con.execute(f"create table {schema}.{name} (nothing integer)")
+
+
+DUCKDB = Target("duckdb", _pretend, lambda folder: (folder / "working.duckdb").unlink())
 
 
 @dataclass(frozen=True)
@@ -76,10 +99,11 @@ class Compiled:
         )
 
 
-def compile_project(folder: Path, variables: Mapping[str, Any] | None = None) -> Compiled:
+def compile_project(folder: Path, variables: Mapping[str, Any] | None = None, target: Target = DUCKDB) -> Compiled:
     """Compile the project with the vars given over its own; kept until the project changes."""
     write_generated()
-    name = fingerprint_of([Path(__file__)], [project_fingerprint(), json.dumps(variables or {}, sort_keys=True)])
+    given = json.dumps(variables or {}, sort_keys=True)
+    name = fingerprint_of([Path(__file__)], [project_fingerprint(), given, target.name])
     cached = _CACHE / f"{name}.json"
     _CACHE.mkdir(parents=True, exist_ok=True)
     # workers of one test run wait for each other: compiling takes half a minute
@@ -88,16 +112,17 @@ def compile_project(folder: Path, variables: Mapping[str, Any] | None = None) ->
         if cached.exists():
             content = json.loads(cached.read_text(encoding="utf-8"))
             return Compiled(**{**content, "models": [Model(**model) for model in content["models"]]})
-        compiled = _compile(folder, variables or {})
+        compiled = _compile(folder, variables or {}, target)
         cached.write_text(json.dumps(asdict(compiled)), encoding="utf-8")
         return compiled
 
 
-def _compile(folder: Path, variables: Mapping[str, Any]) -> Compiled:
+def _compile(folder: Path, variables: Mapping[str, Any], target: Target) -> Compiled:
     from dbt.cli.main import dbtRunner
 
     folder.mkdir(parents=True, exist_ok=True)
     environment = {
+        "BAROMETER_TARGET": target.name,
         "BAROMETER_WORKING_FILE": str(folder / "working.duckdb"),
         "BAROMETER_BUILD_FILE": str(folder / "build.duckdb"),
         "DBT_PROJECT_DIR": str(DBT_PROJECT),
@@ -120,23 +145,30 @@ def _compile(folder: Path, variables: Mapping[str, Any]) -> Compiled:
         _invoke(runner, ["compile", *given, "--select", "resource_type:model", "test_type:singular"])
         nodes = _nodes(folder)
         # that a table is there is all that makes dbt write the incremental form
-        with open_duckdb(folder / "working.duckdb") as con:
-            for node in nodes.values():
-                if node["resource_type"] == "model" and node["config"]["materialized"] == "incremental":
-                    con.execute(f"create schema if not exists {node['schema']}")
-                    con.execute(f"create table {node['schema']}.{node['alias']} (nothing integer)")
+        target.pretend(
+            folder,
+            [
+                (node["schema"], node["alias"])
+                for node in nodes.values()
+                if node["resource_type"] == "model" and node["config"]["materialized"] == "incremental"
+            ],
+        )
         _invoke(runner, ["compile", *given, "--select", "config.materialized:incremental"])
         incremental = {name: node["compiled_code"] for name, node in _nodes(folder).items() if "compiled_code" in node}
+        target.forget(folder)
     models = {
         unique_id: Model(
             name=node["name"],
-            relation=_relation(node),
+            relation=node["relation_name"],
             materialized=node["config"]["materialized"],
             full_sql=node["compiled_code"],
             incremental_sql=incremental[unique_id],
             touched_by=node["config"]["meta"].get("touched_by"),
             touched_keys=node["config"]["meta"].get("touched_keys", []),
             parents=[nodes[parent]["name"] for parent in node["depends_on"]["nodes"] if parent in nodes],
+            contract={column["name"]: column["data_type"] for column in node["columns"].values()}
+            if node["config"]["contract"]["enforced"]
+            else {},
         )
         for unique_id, node in nodes.items()
         if node["resource_type"] == "model"
@@ -153,14 +185,10 @@ def _compile(folder: Path, variables: Mapping[str, Any]) -> Compiled:
             node["name"]: node["config"]["column_types"] for node in nodes.values() if node["resource_type"] == "seed"
         },
         relations={
-            node["name"]: _relation(node) for node in nodes.values() if node["resource_type"] in ("model", "seed")
+            node["name"]: node["relation_name"] for node in nodes.values() if node["resource_type"] in ("model", "seed")
         },
         variables={**dbt_vars(), **variables},
     )
-
-
-def _relation(node: Mapping[str, Any]) -> str:
-    return f'"{node["database"]}"."{node["schema"]}"."{node["alias"]}"'
 
 
 def _nodes(folder: Path) -> dict[str, Any]:
@@ -301,6 +329,10 @@ class World:
         )
         names = [column[0] for column in cursor.description or []]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def relation(self, name: str) -> str:
+        """Return the full name of a model or seed."""
+        return self._compiled.relations[name]
 
     def failures(self, test: str) -> list[tuple[Any, ...]]:
         """Return the rows that a singular data test finds wrong."""

@@ -43,8 +43,9 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
         [sys.executable, "-m", "orchestration", "parse"],
     ),
     "dbt unit tests": ([sys.executable, "-m", "tests.dbt_unit_tests"],),
-    "unit": ([*PYTEST, "-n", "2", "tests/unit"],),
-    "properties": ([*PYTEST, "-n", "2", "tests/properties"],),
+    "unit": ([*PYTEST, "-m", "not spark", "-n", "2", "tests/unit"],),
+    "properties": ([*PYTEST, "-m", "not spark", "-n", "2", "tests/properties"],),
+    "spark": ([*PYTEST, "-m", "spark", "tests"],),
     "end to end": (
         [*PYTEST, "-m", "not soak", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *_END_TO_END],
     ),
@@ -57,7 +58,7 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
     "kills": ([sys.executable, "-m", "tests.faults.soak", "--kills", "300"],),
 }
 #: What runs only when it is named.
-_ON_REQUEST = {"adding", "orders", "long stories", "syncs", "kills"}
+_ON_REQUEST = {"spark", "adding", "orders", "long stories", "syncs", "kills"}
 #: One after the other: lanes that run side by side, each a row of groups that need one core. What has two processes of
 #: its own is alone.
 STAGES: Sequence[Sequence[Sequence[str]]] = (

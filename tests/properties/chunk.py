@@ -18,6 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from orchestration.landing.contract import DATASETS
 from tests import compiled_sql
 from tests.properties.oracle import Row
@@ -44,6 +46,17 @@ _SALTED = frozenset({"user_id", "row_md5"})
 _KEYS = ("event_id", "order_id", "message_id", "subscription_id", "user_id", "product_id", "anonymous_id")
 
 Rows = list[dict[str, Any]]
+
+
+def fill_planned(con: duckdb.DuckDBPyConnection, rows: Sequence[Row]) -> None:
+    """Fill raw.planned_contacts of a world, as the files of plan lists would."""
+    names = ("plan_date", "user_id", "campaign_id", "audience", "channel", "variant", "message_class")
+    marks = ", ".join("?" for _ in names)
+    for row in rows:
+        con.execute(
+            f"insert into raw.planned_contacts ({', '.join(names)}, file) values ({marks}, 'file')",
+            [row.get(name) for name in names],
+        )
 
 
 class Plan:
@@ -92,13 +105,7 @@ class Chunk:
 
     def fill_planned(self, rows: Sequence[Row]) -> None:
         """Fill raw.planned_contacts, as the files of plan lists would."""
-        names = ("plan_date", "user_id", "campaign_id", "audience", "channel", "variant", "message_class")
-        marks = ", ".join("?" for _ in names)
-        for row in rows:
-            self._con.execute(
-                f"insert into raw.planned_contacts ({', '.join(names)}, file) values ({marks}, 'file')",
-                [row.get(name) for name in names],
-            )
+        fill_planned(self._con, rows)
 
     def tables(self) -> dict[str, Counter[tuple[str, ...]]]:
         """The rows of raw and of every incremental model, without what depends on the deliveries."""

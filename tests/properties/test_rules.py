@@ -253,7 +253,8 @@ def _setting_row(campaign_id: str, setting: oracle.CampaignSetting) -> dict[str,
     return {**vars(setting), "campaign_id": campaign_id, "channels": channels, "variants": variants}
 
 
-def _together(batches: Iterable[Batch]) -> Batch:
+def together(batches: Iterable[Batch]) -> Batch:
+    """Return the rows of several batches as one."""
     rows: Batch = {}
     for batch in batches:
         for dataset, more in batch.items():
@@ -272,8 +273,8 @@ def check_worlds(plan: Plan, worlds: Mapping[str, oracle.World], dates: Sequence
     seeds = seeds_of(next(iter(worlds.values())))
     chunk, at_once = Chunk(plan, seeds), Chunk(plan, seeds)
     try:
-        chunk.deliver([_together(step) for step in zip(*steps, strict=True)])
-        at_once.deliver([_together(whole(world) for world in worlds.values())])
+        chunk.deliver([together(step) for step in zip(*steps, strict=True)])
+        at_once.deliver([together(whole(world) for world in worlds.values())])
         chunk.fill_planned([row for world in worlds.values() for row in world.planned_contacts])
         wanted = at_once.tables()
         for table, rows in chunk.tables().items():
@@ -364,11 +365,11 @@ _CHUNKS = 2 * _TIMES
 _WORLDS = 14
 
 
-def _worlds(setup: Setup, number: int) -> tuple[dict[str, oracle.World], date]:
-    """The worlds of one chunk: most are mixed, some have many orders or erasures; the first chunk is one world."""
+def worlds_of(setup: Setup, number: int, several: int) -> tuple[dict[str, oracle.World], date]:
+    """Return the worlds of a chunk: most are mixed, some have many orders or erasures; the first chunk is one world."""
     chooser = random.Random(f"{setup.name} {number}")
     as_of = DATES[(number + 5 * SETUPS.index(setup)) % len(DATES)]
-    prefixes = [f"w{place}_" for place in range(1 if number == 0 else _WORLDS)]
+    prefixes = [f"w{place}_" for place in range(1 if number == 0 else several)]
     policy = make_policy(chooser, as_of, prefixes)
     worlds = {}
     for place, prefix in enumerate(prefixes):
@@ -408,7 +409,7 @@ def _in_order() -> list[tuple[Setup, int]]:
 )
 def test_models_are_what_the_oracle_says(setup: Setup, number: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     plan = _plan(setup, tmp_path_factory.mktemp("compiled"))
-    worlds, as_of = _worlds(setup, number)
+    worlds, as_of = worlds_of(setup, number, _WORLDS)
     chooser = random.Random(number)
     dates = [as_of - timedelta(days=chooser.choice([age for age in AGES if age])), as_of]
     try:

@@ -51,7 +51,7 @@
 
 {% macro duckdb__is_email(text, pattern) -%} regexp_full_match({{ text }}, '{{ pattern }}') {%- endmacro %}
 
-{% macro spark__is_email(text, pattern) -%} {{ text }} rlike r'^{{ pattern }}$' {%- endmacro %}
+{% macro spark__is_email(text, pattern) -%} {{ text }} rlike r'^{{ pattern }}\z' {%- endmacro %}
 
 
 {% macro joined_text(text, order) -%}
@@ -65,7 +65,10 @@
 {%- endmacro %}
 
 {% macro spark__joined_text(text, order) -%}
-    array_join(transform(sort_array(collect_list(struct({{ order }} as o, {{ text }} as t))), s -> s.t), '|')
+    case
+        when count({{ text }}) > 0
+            then array_join(transform(sort_array(collect_list(struct({{ order }} as o, {{ text }} as t))), s -> s.t), '|')
+    end
 {%- endmacro %}
 
 
@@ -104,6 +107,6 @@
     {{ adapter.dispatch('hash_integer', 'barometer')(text) }}
 {%- endmacro %}
 
-{% macro duckdb__hash_integer(text) -%} cast(concat('0x', substr(md5({{ text }}), 1, 8)) as bigint) {%- endmacro %}
+{% macro duckdb__hash_integer(text) -%} cast('0x' || substr(md5({{ text }}), 1, 8) as bigint) {%- endmacro %}
 
 {% macro spark__hash_integer(text) -%} cast(conv(substr(md5({{ text }}), 1, 8), 16, 10) as bigint) {%- endmacro %}

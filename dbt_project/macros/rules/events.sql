@@ -76,3 +76,20 @@ select
 from credited
 left join taxonomy on lower(credited.event_name) = lower(taxonomy.event)
 {%- endmacro %}
+
+
+{% macro received_events() -%}
+    {#- Events as they came, with the date on which each was received, as far as that is known. -#}
+    select
+        user_id,
+        anonymous_id,
+        activity_date,
+        occurred_at,
+        session_id,
+        event_name,
+        received_at,
+        coalesce(
+            {{ business_date('received_at') }}, {{ add_days('activity_date', var('assumed_delay_days')) }}
+        ) as received_date
+    from {{ ref('stg_events') }}
+{%- endmacro %}

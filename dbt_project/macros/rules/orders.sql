@@ -9,13 +9,19 @@
 
 
 {% macro net_revenue(versions, rates) -%}
-    {#- What a version of an order is worth in the business currency, rounded to cents; null without a rate. -#}
+    {#-
+        What a version of an order is worth in the business currency, rounded to cents once it is converted; null without
+        a rate. The types are those whose product keeps its digits on any engine: 19 and 18, and one more, are 38.
+    -#}
     cast(round(
-        (
+        cast(
             {{ versions }}.gross_amount - {{ versions }}.discount_amount - {{ versions }}.refunded_amount
-            - {{ versions }}.tax_amount - {{ versions }}.shipping_amount
+            - {{ versions }}.tax_amount - {{ versions }}.shipping_amount as decimal(19, 6)
         )
-        * case when coalesce({{ versions }}.currency, '{{ var("business_currency") }}') = '{{ var("business_currency") }}' then 1 else {{ rates }}.rate end,
+        * cast(
+            case when coalesce({{ versions }}.currency, '{{ var("business_currency") }}') = '{{ var("business_currency") }}' then 1 else {{ rates }}.rate end
+            as decimal(18, 9)
+        ),
         2
     ) as decimal(18, 2))
 {%- endmacro %}

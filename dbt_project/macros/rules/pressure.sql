@@ -10,7 +10,10 @@
     {{ contacts_in(var('pressure_short_days')) }} as contacts_7d,
     {{ contacts_in(var('pressure_month_days')) }} as contacts_30d,
     {{ age('max(case when contacts > 0 then contact_date end)') }} as days_since_last_contact,
-    round(cast(coalesce(sum(contacts * intrusiveness * factor), 0) as double), 6) as decayed_pressure,
+    {#- a product of decimals keeps its digits on any engine where it has at most 38 #}
+    cast(
+        round(coalesce(sum(cast(contacts * intrusiveness as decimal(18, 3)) * factor), 0), 6) as double
+    ) as decayed_pressure,
     cast(coalesce(sum(contacts_since_reaction), 0) as bigint) as contacts_since_reaction
     {%- for days in var('response_days') %},
     {{ share_of_contacts('opened_contacts', days) }} as open_share_{{ days }}d,

@@ -20,7 +20,7 @@ from orchestration.warehouse.files import open_duckdb
 from orchestration.warehouse.prepare import create_control_schema
 
 #: Columns of the raw tables by which the loader finds rows again; no model reads them.
-_LOADERS_OWN = ("key_hash",)
+LOADERS_OWN = ("key_hash",)
 #: Tables of one file a load: what a load brought only ever loses rows. All others are few, and written each time.
 _BY_LOAD = (*DATASETS, "touches")
 #: Of each table of one file a load, how many rows each file was written with.
@@ -148,7 +148,7 @@ def _write_whole(con: duckdb.DuckDBPyConnection, query: str, folder: Path) -> No
     folder.mkdir(parents=True, exist_ok=True)
     before = list(folder.glob("*.parquet"))
     name = f"{uuid.uuid4().hex}.parquet"
-    _copy(con, f"select {_exported(con, query)} from ({query})", folder, name)
+    _copy(con, f"select {exported(con, query)} from ({query})", folder, name)
     for path in before:
         path.unlink()
     for mark in folder.glob(".*.crc"):
@@ -163,16 +163,16 @@ def _copy(con: duckdb.DuckDBPyConnection, query: str, folder: Path, name: str) -
 
 
 def _exported_columns(con: duckdb.DuckDBPyConnection, schema: str, table: str) -> str:
-    return _exported(con, f"select * from {identifier(schema)}.{identifier(table)}")
+    return exported(con, f"select * from {identifier(schema)}.{identifier(table)}")
 
 
-def _exported(con: duckdb.DuckDBPyConnection, query: str) -> str:
+def exported(con: duckdb.DuckDBPyConnection, query: str) -> str:
     """Return the select list of a query's columns, with times as times in UTC: Spark knows them by that."""
     described = con.execute(f"describe {query}").fetchall()
     return ", ".join(
         f"{identifier(name)} at time zone 'UTC' as {identifier(name)}" if type_ == "TIMESTAMP" else identifier(name)
         for name, type_, *_ in described
-        if name not in _LOADERS_OWN
+        if name not in LOADERS_OWN
     )
 
 

@@ -38,5 +38,7 @@ where user_id is not null and campaign_id is not null
 qualify
     row_number() over (
         partition by user_id, audience, campaign_id
-        order by coalesce(value, 0) desc, since desc, product_id, category
+        order by
+            coalesce(value, 0) desc, since desc,
+            case when product_id is null then 1 else 0 end, product_id, case when category is null then 1 else 0 end, category
     ) = 1

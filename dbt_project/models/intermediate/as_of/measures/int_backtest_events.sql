@@ -1,0 +1,85 @@
+-- One row per (cut_date, event) of a needed day that had been received by the cut date, with the user that it belonged to then.
+{#- In any business time zone; what lets a scan skip older rows. #}
+{%- set is_of_a_needed_day = 'events.occurred_at >= (select cast(' ~ add_days('min(activity_date)', -1) ~ ' as timestamp) from needed_days)' %}
+
+with
+
+events as (
+
+    {{ received_events() }}
+
+),
+
+links as (
+
+    select * from {{ ref('int_identity_links') }}
+
+),
+
+needed_days as (
+
+    select * from {{ ref('int_backtest_needed_days') }}
+
+),
+
+links_then as (
+
+    select * from {{ ref('int_backtest_links') }}
+
+),
+
+late_devices as (
+
+    select distinct cut_date, anonymous_id from links_then
+
+),
+
+needed_users as (
+
+    select distinct cut_date, user_id from needed_days
+
+),
+
+owners as (
+
+    select needed_users.cut_date, links.anonymous_id, links.user_id, links.linked_at, links.shared_from
+    from links
+    inner join needed_users on links.user_id = needed_users.user_id
+    where
+        links.link_number = 1
+        and links.linked_date <= needed_users.cut_date
+        and not exists (
+            select 1 from late_devices
+            where late_devices.cut_date = needed_users.cut_date and late_devices.anonymous_id = links.anonymous_id
+        )
+
+    union all
+
+    select cut_date, anonymous_id, user_id, linked_at, shared_from from links_then where link_number = 1
+
+)
+
+select needed_days.cut_date, events.user_id, events.activity_date, events.occurred_at, events.session_id, events.event_name
+from events
+inner join needed_days
+    on events.user_id = needed_days.user_id and events.activity_date = needed_days.activity_date
+where events.received_date <= needed_days.cut_date and {{ is_of_a_needed_day }}
+
+union all
+
+select owners.cut_date, owners.user_id, events.activity_date, events.occurred_at, events.session_id, events.event_name
+from events
+inner join owners on events.anonymous_id = owners.anonymous_id
+inner join needed_days
+    on
+        owners.cut_date = needed_days.cut_date
+        and owners.user_id = needed_days.user_id
+        and events.activity_date = needed_days.activity_date
+where
+    events.user_id is null
+    and {{ is_of_a_needed_day }}
+    and events.received_date <= owners.cut_date
+    and (owners.shared_from is null or events.occurred_at < owners.shared_from)
+    {%- if var('link_back_days') is not none %}
+    and events.occurred_at >= owners.linked_at - interval '{{ var("link_back_days") }}' day
+    {%- endif %}
