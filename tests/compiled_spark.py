@@ -67,10 +67,16 @@ def _forget(_: Path) -> None:
     for row in session().sql("show schemas").collect():
         if row[0] != "default":
             session().sql(f"drop schema {row[0]} cascade")
+    # dbt has set what its profile says
+    for name, value in _CONFIGURATION.items():
+        if session().conf.isModifiable(name):
+            session().conf.set(name, value)
 
 
 def compile_project(folder: Path, variables: Mapping[str, Any] | None = None) -> Compiled:
     """Compile the project for Spark with the vars given over its own; kept until the project changes."""
+    # before dbt makes one as its profile says, with files where it is started
+    session()
     return compile_for(folder, variables, SPARK)
 
 
