@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 from orchestration.settings import DBT_PROJECT, ROOT, Settings
-from orchestration.warehouse.files import MEMORY_LIMIT, memory_limit
 
 #: What starts dbt: with its arguments, its environment, the warehouse's folder and the lock.
 StartDbt = Callable[[Sequence[str], Mapping[str, str], Path, int | None], "subprocess.Popen[bytes]"]
@@ -51,7 +50,6 @@ def dbt_environment(settings: Settings, target: Path, is_backfill: bool = False)
         "BAROMETER_TARGET": f"{settings.target}_backfill" if is_backfill else settings.target,
         "BAROMETER_WORKING_FILE": str(settings.working_file.relative_to(settings.warehouse)),
         "BAROMETER_BUILD_FILE": str(settings.build_file.relative_to(settings.warehouse)),
-        MEMORY_LIMIT: memory_limit(),
         "DBT_PROFILES_DIR": str(ROOT),
         "DBT_PROJECT_DIR": str(DBT_PROJECT),
         "DBT_TARGET_PATH": str(target),

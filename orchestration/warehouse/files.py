@@ -15,15 +15,6 @@ from orchestration.errors import BarometerError, hint_of_machine
 MEMORY_LIMIT = "BAROMETER_MEMORY_LIMIT"
 
 
-def memory_limit() -> str:
-    """Return the most memory that DuckDB takes: what the environment says, else DuckDB's own 80 % of the machine."""
-    if given := os.environ.get(MEMORY_LIMIT):
-        return given
-    with duckdb.connect() as con:
-        (limit,) = con.execute("select current_setting('memory_limit')").fetchone() or ("",)
-    return str(limit)
-
-
 @contextmanager
 def open_duckdb(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a DuckDB file in UTC and close it; raises BarometerError where it can't be opened."""

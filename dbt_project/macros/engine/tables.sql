@@ -96,3 +96,18 @@
     {%- else -%} '{{ value | string | replace('\\', '\\\\') | replace("'", "\\'") }}'
     {%- endif -%}
 {%- endmacro %}
+
+
+{% macro limit_memory() -%}
+    {#-
+        The most memory that the engine takes, where BAROMETER_MEMORY_LIMIT says it. Set when a run starts and not in the
+        profile: dbt parses everything again where a profile differs.
+    -#}
+    {%- if execute and env_var('BAROMETER_MEMORY_LIMIT', '') -%}
+        {{ adapter.dispatch('limit_memory', 'barometer')(env_var('BAROMETER_MEMORY_LIMIT')) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro duckdb__limit_memory(limit) -%} set memory_limit = '{{ limit | replace("'", "''") }}' {%- endmacro %}
+
+{% macro spark__limit_memory(limit) -%}{#- The session has its own. -#}{%- endmacro %}
