@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from orchestration.errors import BarometerError
 from orchestration.landing.schema import create_raw_schema
-from orchestration.settings import Settings
+from orchestration.settings import ROOT, Settings
 from orchestration.warehouse import build_state, project
 from orchestration.warehouse.build import (
     BACKFILL,
@@ -186,6 +187,19 @@ def test_dbt_sees_the_same_paths_whatever_the_data_folder(tmp_path: Path) -> Non
         seen.append({key: value for key, value in environment.items() if key.startswith("BAROMETER_")})
     assert seen[0] == seen[1]
     assert seen[0]["BAROMETER_WORKING_FILE"] == "working.duckdb"
+
+
+def test_the_profile_is_the_same_whatever_the_limit_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run is told not to look for changed files: dbt would find nothing to build where its profile differs."""
+    read = set(re.findall(r"env_var\('(\w+)'", (ROOT / "profiles.yml").read_text(encoding="utf-8")))
+    assert "BAROMETER_WORKING_FILE" in read
+    seen = []
+    for limit in ("1GB", "2GB"):
+        monkeypatch.setenv("BAROMETER_MEMORY_LIMIT", limit)
+        environment = dbt_environment(Settings(tmp_path, tmp_path, YESTERDAY, TODAY), tmp_path / "target")
+        assert environment["BAROMETER_MEMORY_LIMIT"] == limit
+        seen.append({name: environment.get(name) for name in read})
+    assert seen[0] == seen[1]
 
 
 def put_build_info(con: duckdb.DuckDBPyConnection, as_of: date) -> None:
