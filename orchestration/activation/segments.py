@@ -48,12 +48,14 @@ def write_segments(con: duckdb.DuckDBPyConnection, folder: Path) -> Segments:
         """
     )
     con.execute(
-        """
+        f"""
         create or replace temp table segment_rows as
         select segments.family, segments.segment, members.user_id, members.channel, members.address
         from build.marts.user_segments as segments
         inner join members on segments.user_id = members.user_id
-        where not members.is_vetoed and not members.is_held_out
+        where
+            segments.family in ({", ".join(map(literal, FAMILIES))})
+            and not members.is_vetoed and not members.is_held_out
         """
     )
     rows = {

@@ -56,7 +56,6 @@ AS_OF_MODELS = {
     "int_dose_days",
     "int_dose_tests",
     "int_dose_users",
-    "int_engagement_spans",
     "int_family_quality",
     "int_fatigue_days",
     "int_fatigued_before_contacts",
@@ -156,6 +155,7 @@ ASSETS = {
     },
     "intermediate": {
         *AS_OF_MODELS,
+        "int_engagement_spans",
         "int_events__credited",
         "int_identity_links",
         "int_message_events__classified",

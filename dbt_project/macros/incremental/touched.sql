@@ -65,11 +65,13 @@
 
 
 {% macro only_touched(keys, touched, alias='source') -%}
-    {#- Limits an incremental run to the touched keys; a full build reads everything. -#}
+    {#-
+        Limits an incremental run to the touched keys; a full build reads everything. A list of keys and no `exists`, for
+        which DuckDB would keep every row of the source in memory.
+    -#}
     {%- if is_incremental() %}
-    where exists (
-        select 1 from {{ touched }} as touched
-        where {% for key in keys %}{{ 'and ' if not loop.first }}touched.{{ key }} = {{ alias }}.{{ key }} {% endfor %}
+    where ({% for key in keys %}{{ ', ' if not loop.first }}{{ alias }}.{{ key }}{% endfor %}) in (
+        select {{ keys | join(', ') }} from {{ touched }}
     )
     {%- endif %}
 {%- endmacro %}

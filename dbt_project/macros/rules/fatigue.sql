@@ -39,33 +39,38 @@ contact_days_and_all as (
 
 ),
 
+signs as (
+
+    select 1 as sign union all select -1 as sign
+
+),
+
 changes as (
 
-    select user_id, channel, contact_date as change_date, contacts as change from contact_days_and_all
-
-    union all
-
     select
-        user_id,
-        channel,
-        {{ add_days('contact_date', var('fatigue_days')) }} as change_date,
-        -contacts as change
-    from contact_days_and_all
+        days.user_id,
+        days.channel,
+        case
+            when signs.sign = 1 then days.contact_date else {{ add_days('days.contact_date', var('fatigue_days')) }}
+        end as change_date,
+        signs.sign * days.contacts as change
+    from contact_days_and_all as days
+    cross join signs
 
 ),
 
 change_dates as (
 
     -- what happened before the first date is what that date begins with
-    select user_id, channel, greatest(change_date, {{ first_date }}) as change_date, sum(change) as change
+    select user_id, channel, greatest(change_date, {{ first_date }}) as change_date, change
     from changes
     where change_date <= {{ last_date }}
-    group by user_id, channel, greatest(change_date, {{ first_date }})
 
 ),
 
 levels as (
 
+    -- of several changes on a date, each knows the sum of all, and all but one end where they begin
     select
         user_id,
         channel,
@@ -188,6 +193,7 @@ at_risk as (
             and levels.channel = reachable.channel
             and levels.valid_from < reachable.valid_to
             and reachable.valid_from < levels.valid_to
+            and levels.valid_from < levels.valid_to
     left join ends on levels.user_id = ends.user_id and levels.channel = ends.channel
 
     union all

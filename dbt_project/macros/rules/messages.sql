@@ -24,16 +24,25 @@
 {%- endmacro %}
 
 
-{% macro message_signals() -%}
+{% macro delivery_signal_names() -%}
+    {#- Those that nearly every message has: its events of delivery, and the date of its last event, say all of them. -#}
+    {{ return(['last_event_date', 'delivered_date', 'arrived_at']) }}
+{%- endmacro %}
+
+
+{% macro message_signals(names=none) -%}
     {#-
-        Aggregates of the classified events of a message: the date of its last event; the first date of each thing that
-        stays (<name>_date); the last moment of each thing that may be taken back or repeats.
+        Aggregates of the classified events of a message, all or those named: the date of its last event; the first date of
+        each thing that stays (<name>_date); the last moment of each thing that may be taken back or repeats.
     -#}
-    max(event_date) as last_event_date
-    {%- for name, flag in message_flags().items() %},
-        min(case when {{ flag }} then event_date end) as {{ name }}_date
-    {%- endfor %}
-    {%- for name, flag in message_moments().items() %},
-        max(case when {{ flag }} then occurred_at end) as {{ name }}
+    {%- set signals = {'last_event_date': 'max(event_date)'} -%}
+    {%- for name, flag in message_flags().items() -%}
+        {%- do signals.update({name ~ '_date': 'min(case when ' ~ flag ~ ' then event_date end)'}) -%}
+    {%- endfor -%}
+    {%- for name, flag in message_moments().items() -%}
+        {%- do signals.update({name: 'max(case when ' ~ flag ~ ' then occurred_at end)'}) -%}
+    {%- endfor -%}
+    {%- for name in names or message_signal_names() %}
+        {{ signals[name] }} as {{ name }}{{ ',' if not loop.last }}
     {%- endfor %}
 {%- endmacro %}

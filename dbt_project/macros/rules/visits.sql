@@ -206,10 +206,20 @@ continued as (
 {%- endmacro %}
 
 
-{% macro with_restated(activity, is_restated) -%}
+{% macro join_engagement_before(contacts) -%}
+    {#- As `spans`: the engagement segment as of the day before a contact; none before the first span. -#}
+    left join {{ ref('int_engagement_spans') }} as spans
+        on
+            {{ contacts }}.user_id = spans.user_id
+            and {{ add_days(contacts ~ '.contact_date', -1) }} >= spans.valid_from
+            and {{ add_days(contacts ~ '.contact_date', -1) }} < spans.valid_to
+{%- endmacro %}
+
+
+{% macro with_restated(activity, is_restated, restated_days=none) -%}
     {#- The rows of the few days that have several, or of all others, which need no sum over known_date. -#}
     from {{ activity }} as changes
-    {{ 'inner' if is_restated else 'left' }} join {{ ref('int_restated_days') }} as restated
+    {{ 'inner' if is_restated else 'left' }} join {{ restated_days or ref('int_restated_days') }} as restated
         on changes.user_id = restated.user_id and changes.activity_date = restated.activity_date
     {%- if not is_restated %}
     where restated.user_id is null

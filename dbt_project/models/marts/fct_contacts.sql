@@ -2,12 +2,6 @@
 {%- set told = ['message_id', 'user_id', 'channel', 'provider', 'campaign_id', 'variant', 'message_class', 'labels', 'sent_at', 'contact_date'] %}
 with
 
-messages as (
-
-    select * from {{ ref('int_message_outcomes') }} where contact_date <= {{ as_of() }}
-
-),
-
 channels as (
 
     select * from {{ ref('channels') }}
@@ -17,7 +11,9 @@ channels as (
 -- messages with an event of a later date: next to none where the date is the last one
 later as (
 
-    select * from messages where last_event_date > {{ as_of() }}
+    select *
+    from {{ ref('int_message_outcomes') }}
+    where contact_date <= {{ as_of() }} and last_event_date > {{ as_of() }}
 
 ),
 
@@ -33,8 +29,8 @@ signals_by_then as (
 signals as (
 
     select {{ (told + message_signal_names()) | join(', ') }}
-    from messages
-    where last_event_date is null or last_event_date <= {{ as_of() }}
+    from {{ ref('int_message_outcomes') }}
+    where contact_date <= {{ as_of() }} and (last_event_date is null or last_event_date <= {{ as_of() }})
 
     union all
 

@@ -4,12 +4,6 @@
 
 with
 
-messages as (
-
-    select * from {{ ref('fct_contacts') }}
-
-),
-
 channels as (
 
     select * from {{ ref('channels') }}
@@ -53,7 +47,7 @@ windows as (
 last_reactions as (
 
     select user_id, max(last_reaction_at) as last_reaction_at
-    from messages
+    from {{ ref('fct_contacts') }}
     where last_reaction_at is not null
     group by user_id
 
@@ -73,7 +67,7 @@ contacts as (
         and (last_reactions.user_id is null or messages.sent_at > last_reactions.last_reaction_at) as is_since_reaction,
         messages.is_contact and carried.user_id is not null as is_planned,
         messages.message_class <> 'marketing' as is_uncounted
-    from messages
+    from {{ ref('fct_contacts') }} as messages
     left join last_reactions on messages.user_id = last_reactions.user_id
     left join carried
         on

@@ -5,6 +5,14 @@
           'fingerprint_vars': ['business_time_zone']}
 ) }}
 -- depends_on: {{ ref('touched_user_contacts') }}
+{%- set other_names = message_signal_names() | reject('in', delivery_signal_names()) | list %}
+{#- Read twice, and no CTE: kept, it would be every event there is. #}
+{%- set events %}
+        select * from {{ ref('int_message_events__classified') }}
+        {%- if is_incremental() %}
+        where message_id in (select message_id from messages)
+        {%- endif %}
+    {% endset %}
 
 with
 
@@ -15,19 +23,20 @@ messages as (
 
 ),
 
-events as (
+-- what nearly every message has is apart from what few have: all of it for each would be the widest thing in memory
+deliveries as (
 
-    select * from {{ ref('int_message_events__classified') }}
-    {%- if is_incremental() %}
-    where message_id in (select message_id from messages)
-    {%- endif %}
+    select message_id, {{ message_signals(delivery_signal_names()) }}
+    from ({{ events }}) as events
+    group by message_id
 
 ),
 
-signals as (
+others as (
 
-    select message_id, {{ message_signals() }}
-    from events
+    select message_id, {{ message_signals(other_names) }}
+    from ({{ events }}) as events
+    where not is_delivered
     group by message_id
 
 )
@@ -44,7 +53,8 @@ select
     messages.sent_at,
     messages.contact_date,
     {%- for name in message_signal_names() %}
-    signals.{{ name }}{{ ',' if not loop.last }}
+    {{ 'others' if name in other_names else 'deliveries' }}.{{ name }}{{ ',' if not loop.last }}
     {%- endfor %}
 from messages
-left join signals on messages.message_id = signals.message_id
+left join deliveries on messages.message_id = deliveries.message_id
+left join others on messages.message_id = others.message_id

@@ -1,6 +1,6 @@
 -- One row per campaign, variant, channel and engagement segment on the day before: what its messages of the measured days brought.
 {%- set counts = ['delivered', 'opened', 'clicked', 'unsubscribed', 'complained'] %}
-{#- Read three times, in three ways: kept as a CTE it would hold every message of the year in memory. #}
+{#- Read twice, in two ways: kept as a CTE it would hold every message of the year in memory. #}
 {%- set messages %}
     select
         contacts.message_id,
@@ -18,11 +18,7 @@
         not contacts.is_failed and not contacts.is_bounced as has_reached,
         {{ business_date("contacts.sent_at + interval '" ~ var('outcome_days') ~ "' day") }} <= {{ as_of() }} as is_measured
     from {{ ref('fct_contacts') }} as contacts
-    left join {{ ref('int_engagement_spans') }} as spans
-        on
-            contacts.user_id = spans.user_id
-            and {{ add_days('contacts.contact_date', -1) }} >= spans.valid_from
-            and {{ add_days('contacts.contact_date', -1) }} < spans.valid_to
+    {{ join_engagement_before('contacts') }}
     where {{ in_last('contacts.contact_date', var('measures_days')) }}
 {%- endset %}
 with
@@ -70,20 +66,37 @@ won_back as (
 
 ),
 
+touches as (
+
+    select
+        contacts.user_id,
+        contacts.campaign_id,
+        contacts.variant,
+        contacts.channel,
+        contacts.contact_date,
+        orders.order_id,
+        orders.revenue,
+        orders.is_last_touch
+    from {{ ref('int_message_orders') }} as orders
+    inner join {{ ref('fct_contacts') }} as contacts on orders.message_id = contacts.message_id
+    where {{ in_last('contacts.contact_date', var('measures_days')) }}
+
+),
+
 -- an order counts once a row of the result, however many messages of it came before
 touched_orders as (
 
     select
-        messages.campaign_id,
-        messages.variant,
-        messages.channel,
-        messages.engagement,
+        touches.campaign_id,
+        touches.variant,
+        touches.channel,
+        coalesce(spans.segment, 'never_seen') as engagement,
         touches.order_id,
         max(touches.revenue) as revenue,
         bool_or(touches.is_last_touch) as is_last_touch
-    from {{ ref('int_message_orders') }} as touches
-    inner join ({{ messages }}) as messages on touches.message_id = messages.message_id
-    group by messages.campaign_id, messages.variant, messages.channel, messages.engagement, touches.order_id
+    from touches
+    {{ join_engagement_before('touches') }}
+    group by touches.campaign_id, touches.variant, touches.channel, coalesce(spans.segment, 'never_seen'), touches.order_id
 
 ),
 

@@ -2,13 +2,9 @@
 {#- In any business time zone; what lets a scan skip older rows. #}
 {%- set is_of_a_needed_day = 'events.occurred_at >= (select cast(' ~ add_days('min(activity_date)', -1) ~ ' as timestamp) from needed_days)' %}
 
+{#- Read twice, and no CTE: kept, it would be every event there is. #}
+{%- set events = '(' ~ received_events() ~ ') as events' %}
 with
-
-events as (
-
-    {{ received_events() }}
-
-),
 
 links as (
 
@@ -57,29 +53,49 @@ owners as (
 
     select cut_date, anonymous_id, user_id, linked_at, shared_from from links_then where link_number = 1
 
+),
+
+-- distinct as they are: saying so keeps the dates from being joined to events without their device
+owned_days as (
+
+    select distinct
+        owners.cut_date,
+        owners.anonymous_id,
+        owners.user_id,
+        owners.linked_at,
+        owners.shared_from,
+        needed_days.activity_date
+    from owners
+    inner join needed_days
+        on owners.cut_date = needed_days.cut_date and owners.user_id = needed_days.user_id
+
 )
 
 select needed_days.cut_date, events.user_id, events.activity_date, events.occurred_at, events.session_id, events.event_name
-from events
+from {{ events }}
 inner join needed_days
     on events.user_id = needed_days.user_id and events.activity_date = needed_days.activity_date
 where events.received_date <= needed_days.cut_date and {{ is_of_a_needed_day }}
 
 union all
 
-select owners.cut_date, owners.user_id, events.activity_date, events.occurred_at, events.session_id, events.event_name
-from events
-inner join owners on events.anonymous_id = owners.anonymous_id
-inner join needed_days
+select
+    owned_days.cut_date,
+    owned_days.user_id,
+    events.activity_date,
+    events.occurred_at,
+    events.session_id,
+    events.event_name
+from {{ events }}
+inner join owned_days
     on
-        owners.cut_date = needed_days.cut_date
-        and owners.user_id = needed_days.user_id
-        and events.activity_date = needed_days.activity_date
+        events.anonymous_id = owned_days.anonymous_id
+        and events.activity_date = owned_days.activity_date
 where
     events.user_id is null
     and {{ is_of_a_needed_day }}
-    and events.received_date <= owners.cut_date
-    and (owners.shared_from is null or events.occurred_at < owners.shared_from)
+    and events.received_date <= owned_days.cut_date
+    and (owned_days.shared_from is null or events.occurred_at < owned_days.shared_from)
     {%- if var('link_back_days') is not none %}
-    and events.occurred_at >= owners.linked_at - interval '{{ var("link_back_days") }}' day
+    and events.occurred_at >= owned_days.linked_at - interval '{{ var("link_back_days") }}' day
     {%- endif %}

@@ -1,13 +1,31 @@
 -- One row per (user_id, valid_from): the engagement segment on each date of the span, as of that date. Before a user's first span: never_seen.
-{{ config(database='build') }}
+{{ config(
+    unique_key=['user_id', 'valid_from'],
+    meta={'touched_by': 'touched_user_activity', 'touched_keys': ['user_id'], 'logic_version': 1,
+          'fingerprint_vars': ['engagement_new_days', 'engagement_dormant_days']}
+) }}
+-- depends_on: {{ ref('touched_user_activity') }}
 
 with
+
+activity as (
+
+    select * from {{ ref('int_user_activity_daily') }} as source
+    {{ only_touched(['user_id'], ref('touched_user_activity')) }}
+
+),
 
 days as (
 
     select user_id, activity_date, known_date, visits, visits - continued_visits as begun
-    from {{ ref('int_user_activity_daily') }}
-    where known_date <= {{ as_of() }} and (visits <> 0 or continued_visits <> 0)
+    from activity
+    where visits <> 0 or continued_visits <> 0
+
+),
+
+restated_days as (
+
+    select distinct user_id, activity_date from days where known_date > activity_date
 
 ),
 
@@ -15,7 +33,7 @@ days as (
 changes as (
 
     select changes.user_id, changes.activity_date, changes.known_date, changes.begun, changes.visits
-    {{ with_restated('days', false) }}
+    {{ with_restated('days', false, 'restated_days') }}
 
     union all
 
@@ -28,7 +46,7 @@ changes as (
             sum(changes.visits) over (partition by changes.user_id, changes.activity_date order by changes.known_date)
             as bigint
         ) as visits
-    {{ with_restated('days', true) }}
+    {{ with_restated('days', true, 'restated_days') }}
 
 ),
 
