@@ -1,7 +1,8 @@
 -- One row per (user_id, activity_date, known_from, session_number): a visit, as it is known from a date until a later link changes the day.
 {{ config(
     unique_key=['user_id', 'activity_date', 'known_from', 'session_number'],
-    meta={'touched_by': 'touched_user_activity', 'touched_keys': ['user_id', 'activity_date'], 'logic_version': 1,
+    meta={'touched_by': 'touched_user_activity', 'touched_keys': ['user_id', 'activity_date'],
+          'built_by_month_of': ['events', 'timestamp'], 'logic_version': 1,
           'fingerprint_seeds': ['event_taxonomy'],
           'fingerprint_vars': ['business_time_zone', 'max_users_per_device', 'link_back_days', 'visit_gap_minutes']}
 ) }}
@@ -37,7 +38,11 @@ visiting as (
     inner join days_needed
         on source.user_id = days_needed.user_id and source.activity_date = days_needed.activity_date
     {%- endif %}
-    where source.is_visit
+    where
+        source.is_visit
+        {%- if not is_incremental() %}
+        and source.activity_date >= {{ add_days(part_from(), -1) }} and source.activity_date < {{ part_until() }}
+        {%- endif %}
 
 ),
 
@@ -127,4 +132,6 @@ select
 from with_numbers
 {%- if is_incremental() %}
 inner join touched on with_numbers.user_id = touched.user_id and with_numbers.activity_date = touched.activity_date
+{%- else %}
+where with_numbers.activity_date >= {{ part_from() }}
 {%- endif %}

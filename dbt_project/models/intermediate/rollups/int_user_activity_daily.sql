@@ -1,7 +1,8 @@
 -- One row per (user_id, activity_date, known_date): signed changes; the sum over known_date <= D is the day as known by D.
 {{ config(
     unique_key=['user_id', 'activity_date', 'known_date'],
-    meta={'touched_by': 'touched_user_activity', 'touched_keys': ['user_id', 'activity_date'], 'logic_version': 3,
+    meta={'touched_by': 'touched_user_activity', 'touched_keys': ['user_id', 'activity_date'],
+          'built_by_month_of': ['events', 'timestamp'], 'logic_version': 3,
           'fingerprint_seeds': ['event_taxonomy'],
           'fingerprint_vars': ['business_time_zone', 'max_users_per_device', 'link_back_days', 'visit_gap_minutes']}
 ) }}
@@ -20,7 +21,7 @@ with
 events as (
 
     select * from {{ ref('int_events__credited') }} as source
-    {{ only_touched(['user_id', 'activity_date'], ref('touched_user_activity')) }}
+    {{ only_touched(['user_id', 'activity_date'], ref('touched_user_activity'), part='activity_date') }}
 
 ),
 
@@ -49,7 +50,7 @@ event_changes as (
 sessions as (
 
     select * from {{ ref('int_sessions') }} as source
-    {{ only_touched(['user_id', 'activity_date'], ref('touched_user_activity')) }}
+    {{ only_touched(['user_id', 'activity_date'], ref('touched_user_activity'), part='activity_date') }}
 
 ),
 

@@ -1,7 +1,8 @@
 -- One row per (user_id, activity_date, known_date, category, product_id): views and cart adds. What has no category of its own has its product's, which dates decide.
 {{ config(
     unique_key=['user_id', 'activity_date', 'known_date', 'category', 'product_id'],
-    meta={'touched_by': 'touched_user_activity', 'touched_keys': ['user_id', 'activity_date'], 'logic_version': 1,
+    meta={'touched_by': 'touched_user_activity', 'touched_keys': ['user_id', 'activity_date'],
+          'built_by_month_of': ['events', 'timestamp'], 'logic_version': 1,
           'fingerprint_seeds': ['event_taxonomy'],
           'fingerprint_vars': ['business_time_zone', 'max_users_per_device', 'link_back_days']}
 ) }}
@@ -21,7 +22,7 @@ signals as (
         interest_weight,
         occurred_at
     from {{ ref('int_events__credited') }} as source
-    {{ only_touched(['user_id', 'activity_date'], ref('touched_user_activity')) }}
+    {{ only_touched(['user_id', 'activity_date'], ref('touched_user_activity'), part='activity_date') }}
 
 )
 

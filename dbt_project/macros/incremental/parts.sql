@@ -1,0 +1,48 @@
+{#
+    A full build of a rollup reads all of history. Where its meta says `built_by_month_of: [raw dataset, time]`, DuckDB
+    builds it some months at a time, so that memory grows with what these hold; the raw rows of each month say how many.
+    The model's SQL reads from part_from() to part_until(), which are the ends of time in what dbt compiles; the table is
+    made with the dates of each part instead.
+#}
+
+{% macro part_from() -%} date '0001-01-01' /* of a part */ {%- endmacro %}
+
+{% macro part_until() -%} date '9999-12-31' /* of a part */ {%- endmacro %}
+
+
+{% macro in_part(date_column) -%}
+    {{ date_column }} >= {{ part_from() }} and {{ date_column }} < {{ part_until() }}
+{%- endmacro %}
+
+
+{% macro duckdb__create_table_as(temporary, relation, compiled_code, language='sql', partitioned_by=none, sorted_by=none) -%}
+    {%- set built_by = config.get('meta', {}).get('built_by_month_of') -%}
+    {%- if temporary or not built_by -%}
+        {{ return(dbt_duckdb.duckdb__create_table_as(temporary, relation, compiled_code, language, partitioned_by, sorted_by)) }}
+    {%- endif -%}
+    {%- for from, until in parts_of(built_by) -%}
+        {{ 'create table ' ~ relation ~ ' as' if loop.first else '; insert into ' ~ relation }}
+        {{ compiled_code | replace(part_from() | trim, from) | replace(part_until() | trim, until) }}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{% macro parts_of(built_by) -%}
+    {#- From and until of each part, as SQL: months, as many as have so many rows together as are built at once. -#}
+    {%- set dataset, time = built_by -%}
+    {%- set months = run_query(
+        "select cast(date_trunc('month', " ~ time ~ ") as date), count(*) from "
+        ~ source('raw', dataset).render() ~ " group by all order by all"
+    ) -%}
+    {%- set starts = [] -%}
+    {%- set held = namespace(rows=var('rows_built_at_once')) -%}
+    {%- for month in months.rows -%}
+        {%- if held.rows >= var('rows_built_at_once') -%}
+            {%- do starts.append("date '" ~ month[0] ~ "'") -%}
+            {%- set held.rows = 0 -%}
+        {%- endif -%}
+        {%- set held.rows = held.rows + month[1] -%}
+    {%- endfor -%}
+    {%- set inner = starts[1:] -%}
+    {{ return(zip([start_of_time()] + inner, inner + [end_of_time()]) | list) }}
+{%- endmacro %}
