@@ -15,15 +15,18 @@
 {%- endmacro %}
 
 
+{#- In the place of dbt-duckdb's, which knows no parts; contracts, headers and layouts of other catalogs, which rollups have none of, are not looked at. -#}
 {% macro duckdb__create_table_as(temporary, relation, compiled_code, language='sql', partitioned_by=none, sorted_by=none) -%}
     {%- set built_by = config.get('meta', {}).get('built_by_month_of') -%}
-    {%- if temporary or not built_by -%}
-        {{ return(dbt_duckdb.duckdb__create_table_as(temporary, relation, compiled_code, language, partitioned_by, sorted_by)) }}
+    {%- if temporary -%}
+        create temporary table {{ relation.include(database=false, schema=false) }} as
+        {{ compiled_code }}
+    {%- else -%}
+        {%- for from, until in (parts_of(built_by) if built_by else [(part_from(), part_until())]) -%}
+            {{ 'create table ' ~ relation ~ ' as' if loop.first else '; insert into ' ~ relation }}
+            {{ compiled_code | replace(part_from() | trim, from | trim) | replace(part_until() | trim, until | trim) }}
+        {%- endfor -%}
     {%- endif -%}
-    {%- for from, until in parts_of(built_by) -%}
-        {{ 'create table ' ~ relation ~ ' as' if loop.first else '; insert into ' ~ relation }}
-        {{ compiled_code | replace(part_from() | trim, from) | replace(part_until() | trim, until) }}
-    {%- endfor -%}
 {%- endmacro %}
 
 
