@@ -117,3 +117,35 @@ scored as (
         case when {{ alias }}.mean_order_value >= {{ alias }}.order_value_cut then '_large' else '_small' end
     )
 {%- endmacro %}
+
+
+{% macro rfm_buyers(dates) -%}
+{#- A row per cut_date of a CTE and user with an order in the windows: the RFM measures and the mean order value, as known by then. -#}
+{%- set window = [var('rfm_window_days'), var('order_year_days')] | max -%}
+select
+    cut_date,
+    user_id,
+    min(age_days) as recency_days,
+    cast(sum(case when age_days < {{ var('rfm_window_days') }} then orders end) as bigint) as frequency,
+    cast(sum(case when age_days < {{ var('rfm_window_days') }} then net_revenue end) as decimal(18, 2)) as monetary,
+    {{ mean_order_value('age_days < ' ~ var('order_year_days')) }} as order_value
+from (
+    select
+        dates.cut_date,
+        orders.user_id,
+        {{ days_between('orders.order_date', 'dates.cut_date') }} as age_days,
+        sum(orders.orders) as orders,
+        sum(orders.orders_without_value) as orders_without_value,
+        sum(orders.net_revenue) as net_revenue
+    from {{ ref('int_user_orders_daily') }} as orders
+    inner join {{ dates }} as dates
+        on
+            orders.known_date <= dates.cut_date
+            and orders.order_date <= dates.cut_date
+            and orders.order_date > {{ add_days('dates.cut_date', -window) }}
+    where orders.order_date > {{ add_days('(select min(cut_date) from ' ~ dates ~ ')', -window) }}
+    group by dates.cut_date, orders.user_id, orders.order_date
+    having sum(orders.orders) > 0
+) as order_days
+group by cut_date, user_id
+{%- endmacro %}

@@ -1,6 +1,5 @@
 -- One row per (cut_set, measure, cut): the values that split buyers, as they are now and as they were at the cut date before.
 {{ config(database='build') }}
-{%- set window = [var('rfm_window_days'), var('order_year_days')] | max %}
 
 with
 
@@ -31,68 +30,23 @@ cut_dates as (
 ),
 {%- endif %}
 
-candidates as (
-
-    select cut_set, cut_date from cut_dates
-
-    union
-
-    select cut_set, fallback_date as cut_date from cut_dates
-
-),
-
 dates as (
 
-    select distinct cut_date from candidates
+    select distinct cut_date from cut_dates
 
 ),
 
-order_days as (
+buyers_then as (
 
-    select
-        dates.cut_date,
-        orders.user_id,
-        orders.order_date,
-        sum(orders.orders) as orders,
-        sum(orders.orders_without_value) as orders_without_value,
-        sum(orders.net_revenue) as net_revenue
-    from {{ ref('int_user_orders_daily') }} as orders
-    inner join dates
-        on
-            orders.known_date <= dates.cut_date
-            and orders.order_date <= dates.cut_date
-            and orders.order_date > {{ add_days('dates.cut_date', -window) }}
-    where orders.order_date > {{ add_days('(select min(cut_date) from dates)', -window) }}
-    group by dates.cut_date, orders.user_id, orders.order_date
-    having sum(orders.orders) > 0
-
-),
-
-aged as (
-
-    select *, {{ days_between('order_date', 'cut_date') }} as age_days from order_days
-
-),
-
-buyers as (
-
-    select
-        cut_date,
-        user_id,
-        min(age_days) as recency_days,
-        cast(sum(case when age_days < {{ var('rfm_window_days') }} then orders end) as bigint) as frequency,
-        cast(sum(case when age_days < {{ var('rfm_window_days') }} then net_revenue end) as decimal(18, 2)) as monetary,
-        {{ mean_order_value('age_days < ' ~ var('order_year_days')) }} as order_value
-    from aged
-    group by cut_date, user_id
+    {{ rfm_buyers('dates') | indent(4) }}
 
 ),
 
 populations as (
 
-    select dates.cut_date, count(buyers.frequency) as buyers
+    select dates.cut_date, count(buyers_then.frequency) as buyers
     from dates
-    left join buyers on dates.cut_date = buyers.cut_date
+    left join buyers_then on dates.cut_date = buyers_then.cut_date
     group by dates.cut_date
 
 ),
@@ -122,6 +76,25 @@ current_and_previous as (
         end as computed_as_of
     from chosen
     cross join (select cut_date from chosen where cut_set = 'current') as current_set
+
+),
+
+-- next to never any
+fallback_dates as (
+
+    select distinct computed_as_of as cut_date
+    from current_and_previous
+    where computed_as_of not in (select cut_date from dates)
+
+),
+
+buyers as (
+
+    select * from buyers_then
+
+    union all
+
+    {{ rfm_buyers('fallback_dates') | indent(4) }}
 
 ),
 
