@@ -52,14 +52,14 @@ doctor: .venv/run.installed ## say what is wrong with the data folder, and how t
 parse: .venv/run.installed ## parse the dbt project, after a model was added
 	@$(BIN)/python -m orchestration parse
 
-test: .venv/test.installed ## run everything that .ci/run runs, with the seconds of each group
+test: .venv/test.installed .venv/spark.installed ## run everything that .ci/run runs, with the seconds of each group
 	@$(BIN)/python -m tests.groups $(GROUPS)
 
 soak: .venv/test.installed ## for hours: ten times as many random worlds, 1,000 orders of files, whole runs that take long, 300 kills, 2,000 stories of faulty providers
 	@BAROMETER_WORLDS=10 $(BIN)/python -m tests.groups properties orders adding 'long stories' syncs kills
 
 spark-parity: .venv/spark.installed ## build random worlds on DuckDB and on Spark and compare every table, row by row (needs Java 17)
-	@$(BIN)/python -m tests.groups spark
+	@$(BIN)/python -m tests.groups 'spark parity'
 
 bench: .venv/bench.installed ## print the benchmark table, or that of a world of a size: SCALE=s (20 thousand users), m (200 thousand), l (2 million)
 	@$(BIN)/python -m tests.benchmarks $(if $(SCALE),--scale $(SCALE)) $(ARGS)

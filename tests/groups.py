@@ -30,8 +30,9 @@ _LONG = (
 _SOAK = {f"tests/integration/test_{name}.py" for name in _LONG}
 _STORIES = [f"tests/integration/test_{name}.py" for name in _LONGEST]
 _OTHERS = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests" / "integration").glob("test_*.py")}
-#: Both targets side by side, a session of Spark a run: `make spark-parity` runs it.
 _SPARK = "tests/integration/test_spark_target.py"
+#: What starts a session of Spark, what takes long first: `make spark-parity` runs all of it, CI a part.
+_WITH_SPARK = ["tests/properties/test_spark_parity.py", "tests/unit/pipeline/test_pipeline_spark_macros.py", _SPARK]
 _END_TO_END = [*_STORIES, *sorted(_OTHERS - {*_STORIES, _ADDING, _SPARK} - _SOAK)]
 
 #: Name of a group -> commands that must all succeed, from the fastest news to the slowest.
@@ -45,7 +46,11 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
     "dbt unit tests": ([sys.executable, "-m", "tests.dbt_unit_tests"],),
     "unit": ([*PYTEST, "-m", "not spark", "-n", "2", "tests/unit"],),
     "properties": ([*PYTEST, "-m", "not spark", "-n", "2", "tests/properties"],),
-    "spark": ([*PYTEST, "-m", "spark", "tests"],),
+    "spark": (
+        [*PYTEST, "-m", "spark and not spark_parity", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+        + _WITH_SPARK,
+    ),
+    "spark parity": ([*PYTEST, "-m", "spark", *_WITH_SPARK],),
     "end to end": (
         [*PYTEST, "-m", "not soak", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *_END_TO_END],
     ),
@@ -58,16 +63,18 @@ GROUPS: dict[str, Sequence[Sequence[str]]] = {
     "kills": ([sys.executable, "-m", "tests.faults.soak", "--kills", "300"],),
 }
 #: What runs only when it is named.
-_ON_REQUEST = {"spark", "adding", "orders", "long stories", "syncs", "kills"}
+_ON_REQUEST = {"spark parity", "adding", "orders", "long stories", "syncs", "kills"}
 #: One after the other: lanes that run side by side, each a row of groups that need one core. What has two processes of
 #: its own is alone.
 STAGES: Sequence[Sequence[Sequence[str]]] = (
     (("lint", "dbt unit tests", "browser"), ("faults",)),
     (("unit",),),
     (("properties",),),
+    (("spark",),),
     (("end to end",),),
     (("orders", "adding"), ("long stories",)),
     (("syncs",), ("kills",)),
+    (("spark parity",),),
 )
 
 

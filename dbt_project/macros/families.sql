@@ -28,3 +28,17 @@
     {#- What stands beside a family in user_360; null where the family is not published. -#}
     {{ 'fam_' ~ family ~ '.' ~ column if family in families() else 'cast(null as ' ~ type ~ ')' }}
 {%- endmacro %}
+
+
+{% macro segments_of_users() -%}
+    {#- The query of user_segments, for tables that are made before that view is. -#}
+{%- for family in families() -%}
+select
+    user_id,
+    '{{ family }}' as family,
+    {{ family }} as segment,
+    as_of
+from {{ ref('user_360') }}
+{{- '\n\nunion all\n\n' if not loop.last }}
+{%- endfor %}
+{%- endmacro %}

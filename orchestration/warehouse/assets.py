@@ -379,7 +379,7 @@ def _invoke_dbt(
             for message in invocation.stream_raw_events():
                 if began_at == started and message.raw_event["info"]["name"] == "LogStartLine":
                     began_at = time.perf_counter()
-                if built is not None and message.raw_event["info"]["name"] == "NodeFinished":
+                if built is not None and message.is_result_event:
                     built.add(message.raw_event["data"]["node_info"]["node_name"])
                 for event in message.to_default_asset_events(manifest, translator, context, target):
                     yield _with_rows(event, message.raw_event["data"].get("status"))

@@ -499,6 +499,19 @@ def test_every_macro_that_engines_write_differently_has_a_form_for_both() -> Non
         assert names <= forms, engine
 
 
+def test_no_table_reads_a_view_of_the_marts(models: dict[str, Any]) -> None:
+    """Where Spark builds the tables, DuckDB makes those views when all tables are there."""
+    views = {
+        node["unique_id"]
+        for node in models.values()
+        if node["config"]["materialized"] == "view" and node["schema"] == "marts"
+    }
+    assert views
+    for node in models.values():
+        if node["unique_id"] not in views:
+            assert not views & set(node["depends_on"]["nodes"]), node["name"]
+
+
 def incremental_parts(manifest: Mapping[str, Any], unique_id: str) -> set[str]:
     """An incremental model, and what it reads that dbt makes anew each time."""
     found = {unique_id}

@@ -18,6 +18,7 @@ from tests.properties.worlds import Batch, make_case, whole, write_batch
 
 pytestmark = [
     pytest.mark.spark,
+    pytest.mark.spark_parity,
     pytest.mark.skipif(importlib.util.find_spec("pyspark") is None, reason="pyspark is not installed (spark.lock)"),
     pytest.mark.skipif(shutil.which("java") is None, reason="there is no Java"),
 ]
@@ -86,12 +87,7 @@ def dates_of_the_lone_user(data: Path, target: str, rollup: str) -> set[date]:
         return {day for (day,) in con.execute(query).fetchall()}
 
 
-def test_every_mart_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # a session of seconds gains nothing from what makes one of hours quick
-    (tmp_path / "spark-defaults.conf").write_text("spark.sql.codegen.wholeStage false\n")
-    settings = {"SPARK_CONF_DIR": str(tmp_path), "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
+def test_every_mart_is_the_same(tmp_path: Path) -> None:
     landing = tmp_path / "landing"
     (landing / "events").mkdir(parents=True)
     for day in range(len(WORLDS)):

@@ -13,7 +13,9 @@ entries as (
 found as (
 
     select distinct family, segment
-    from {{ ref('user_segments') }}
+    from (
+        {{ segments_of_users() }}
+    ) as segments
     where family in (select family from entries where segment = '*')
 
 ),
