@@ -10,8 +10,16 @@
 {% macro part_until() -%} date '9999-12-31' /* of a part */ {%- endmacro %}
 
 
-{% macro in_part(date_column) -%}
-    {{ date_column }} >= {{ part_from() }} and {{ date_column }} < {{ part_until() }}
+{% macro in_part(rows, date_column, time_column=none, days_before=0) -%}
+    {#-
+        Rows of a part by their date, and of some days before it. The time that the date is made from, with a day to spare
+        for any time zone, is what lets a scan skip the other months.
+    -#}
+    {{ rows }}.{{ date_column }} >= {{ add_days(part_from(), -days_before) }} and {{ rows }}.{{ date_column }} < {{ part_until() }}
+    {%- if time_column %}
+    and {{ rows }}.{{ time_column }} >= cast({{ add_days(part_from(), -1 - days_before) }} as timestamp)
+    and {{ rows }}.{{ time_column }} < cast({{ part_until() }} as timestamp) + interval '1' day
+    {%- endif %}
 {%- endmacro %}
 
 
@@ -35,7 +43,7 @@
     {%- set dataset, time = built_by -%}
     {%- set months = run_query(
         "select cast(date_trunc('month', " ~ time ~ ") as date), count(*) from "
-        ~ source('raw', dataset).render() ~ " group by all order by all"
+        ~ source('raw', dataset).render() ~ " where " ~ time ~ " is not null group by all order by all"
     ) -%}
     {%- set starts = [] -%}
     {%- set held = namespace(rows=var('rows_built_at_once')) -%}

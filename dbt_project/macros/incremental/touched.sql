@@ -66,15 +66,15 @@
 
 {% macro only_touched(keys, touched, alias='source', part=none) -%}
     {#-
-        Limits an incremental run to the touched keys; a full build reads everything, or a `part` of it, by that date. A
-        list of keys and no `exists`, for which DuckDB would keep every row of the source in memory.
+        Limits an incremental run to the touched keys; a full build reads everything, or a `part` of it, by that date (and
+        the time that the date is made from). A list of keys and no `exists`, for which DuckDB would keep every row of the source in memory.
     -#}
     {%- if is_incremental() %}
     where ({% for key in keys %}{{ ', ' if not loop.first }}{{ alias }}.{{ key }}{% endfor %}) in (
         select {{ keys | join(', ') }} from {{ touched }}
     )
     {%- elif part %}
-    where {{ in_part(alias ~ '.' ~ part) }}
+    where {{ in_part(alias, *part) }}
     {%- endif %}
 {%- endmacro %}
 

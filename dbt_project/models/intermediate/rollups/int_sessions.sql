@@ -41,7 +41,7 @@ visiting as (
     where
         source.is_visit
         {%- if not is_incremental() %}
-        and source.activity_date >= {{ add_days(part_from(), -1) }} and source.activity_date < {{ part_until() }}
+        and {{ in_part('source', 'activity_date', 'occurred_at', days_before=1) }}
         {%- endif %}
 
 ),

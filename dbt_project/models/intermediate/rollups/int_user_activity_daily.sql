@@ -21,7 +21,7 @@ with
 events as (
 
     select * from {{ ref('int_events__credited') }} as source
-    {{ only_touched(['user_id', 'activity_date'], ref('touched_user_activity'), part='activity_date') }}
+    {{ only_touched(['user_id', 'activity_date'], ref('touched_user_activity'), part=['activity_date', 'occurred_at']) }}
 
 ),
 
@@ -50,7 +50,7 @@ event_changes as (
 sessions as (
 
     select * from {{ ref('int_sessions') }} as source
-    {{ only_touched(['user_id', 'activity_date'], ref('touched_user_activity'), part='activity_date') }}
+    {{ only_touched(['user_id', 'activity_date'], ref('touched_user_activity'), part=['activity_date']) }}
 
 ),
 

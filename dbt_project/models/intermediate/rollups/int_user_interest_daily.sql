@@ -22,7 +22,7 @@ signals as (
         interest_weight,
         occurred_at
     from {{ ref('int_events__credited') }} as source
-    {{ only_touched(['user_id', 'activity_date'], ref('touched_user_activity'), part='activity_date') }}
+    {{ only_touched(['user_id', 'activity_date'], ref('touched_user_activity'), part=['activity_date', 'occurred_at']) }}
 
 )
 
