@@ -6,7 +6,10 @@ take most of the time. How tables are written and what a catalog says of them is
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -44,6 +47,22 @@ _CONFIGURATION = {
 #: Whose tables the models read, and nobody else writes.
 _SOURCES = ("raw", "control", "history", "measures", "policy")
 _WATERMARKS = "control.watermarks"
+#: pyspark 4 needs it.
+_JAVA = 17
+
+
+@cache
+def what_is_missing() -> str | None:
+    """Return why no session can be started here; None where one can."""
+    if importlib.util.find_spec("pyspark") is None:
+        return "pyspark is not installed (spark.lock)"
+    if shutil.which("java") is None:
+        return f"there is no Java; Spark needs Java {_JAVA}"
+    said = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', said)
+    if version is None or int(version[1]) < _JAVA:
+        return f"Spark needs Java {_JAVA} or later, and there is: {said.splitlines()[0] if said else 'nothing'}"
+    return None
 
 
 @cache

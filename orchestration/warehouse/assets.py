@@ -283,12 +283,19 @@ def _skipped(
 
 
 def _drop_changed_models(settings: Settings) -> None:
-    """Drop incremental models whose logic or policy changed, and say so: dbt builds them in full."""
+    """Drop incremental models whose logic or policy changed, for dbt to build in full, and what is no model now."""
+    manifest = project.read_manifest()
     with open_duckdb(settings.working_file) as con:
         if not settings.is_on_spark:
             spark_files.leave(con)
-        wanted = project.incremental_fingerprints(project.read_manifest(), target=settings.target)
+        wanted = project.incremental_fingerprints(manifest, target=settings.target)
         changed = prepare.drop_changed_models(con, wanted)
+    if not settings.is_on_spark:
+        files = {"working": settings.working_file, "build": settings.build_file}
+        for database, models in project.relations_by_database(manifest).items():
+            with open_duckdb(files[database]) as con:
+                for name in prepare.drop_former_models(con, models):
+                    log.info("%s is no model any longer: dropped", name)
     for name in changed:
         log.info("%s is rebuilt in full: its logic, seeds or settings changed", name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.errors import BarometerError
+from orchestration.landing.quoting import identifier
 from orchestration.landing.schema import layout
 from orchestration.report import pipeline_runs, sync_records
 from orchestration.settings import SAMPLE_MARK
@@ -127,6 +128,24 @@ def drop_changed_models(con: duckdb.DuckDBPyConnection, wanted: Mapping[str, str
         con.execute("insert into control.model_fingerprints values (?, ?)", [name, fingerprint])
         con.execute("commit")
     return changed
+
+
+def drop_former_models(con: duckdb.DuckDBPyConnection, models: Collection[tuple[str, str]]) -> list[str]:
+    """Drop what no model makes any longer, and return its names: nobody would erase a user from it.
+
+    ``models`` are (schema, name) of all models in the connection's file; other schemas are left alone.
+    """
+    found = con.execute(
+        "select table_schema, table_name, case table_type when 'VIEW' then 'view' else 'table' end "
+        "from information_schema.tables where table_catalog = current_database() order by all"
+    ).fetchall()
+    schemas = {schema for schema, _ in models}
+    former = [
+        (schema, name, kind) for schema, name, kind in found if schema in schemas and (schema, name) not in models
+    ]
+    for schema, name, kind in former:
+        con.execute(f"drop {kind} {identifier(schema)}.{identifier(name)}")
+    return [name for _, name, _ in former]
 
 
 def ledger_fingerprint(con: duckdb.DuckDBPyConnection) -> str:

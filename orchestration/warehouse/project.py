@@ -146,6 +146,15 @@ def mart_descriptions(manifest: Mapping[str, Any]) -> dict[str, Described]:
     }
 
 
+def relations_by_database(manifest: Mapping[str, Any]) -> dict[str, set[tuple[str, str]]]:
+    """Return (schema, name) of every model by its database, but for marts: there is more in their schema."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "model" and node["schema"] != MARTS:
+            found.setdefault(node["database"], set()).add((node["schema"], node["name"]))
+    return found
+
+
 def incremental_fingerprints(
     manifest: Mapping[str, Any], project: Path = DBT_PROJECT, target: str = DUCKDB
 ) -> dict[str, str]:

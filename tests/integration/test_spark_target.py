@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import shutil
 from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,14 +11,14 @@ import duckdb
 import pytest
 
 from orchestration.settings import TARGETS
+from tests import compiled_spark
 from tests.pipeline import run_pipeline
 from tests.properties.worlds import Batch, make_case, whole, write_batch
 
 pytestmark = [
     pytest.mark.spark,
     pytest.mark.spark_parity,
-    pytest.mark.skipif(importlib.util.find_spec("pyspark") is None, reason="pyspark is not installed (spark.lock)"),
-    pytest.mark.skipif(shutil.which("java") is None, reason="there is no Java"),
+    pytest.mark.skipif(compiled_spark.what_is_missing() is not None, reason=compiled_spark.what_is_missing() or ""),
 ]
 
 FIRST = date(2024, 6, 15)

@@ -5,10 +5,8 @@ What Python writes after dbt (history, measures) is empty here; views of it run 
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import random
-import shutil
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -24,10 +22,7 @@ from tests.properties.worlds import make_batches, write_batch
 
 pytestmark = [
     pytest.mark.spark,
-    pytest.mark.skipif(
-        importlib.util.find_spec("pyspark") is None or shutil.which("java") is None,
-        reason="needs Java and what spark.lock installs",
-    ),
+    pytest.mark.skipif(compiled_spark.what_is_missing() is not None, reason=compiled_spark.what_is_missing() or ""),
 ]
 #: The first day is built in full, the others incrementally: each brings rows of any date.
 _DAYS = 4

@@ -10,21 +10,31 @@
 {% macro part_until() -%} date '9999-12-31' /* of a part */ {%- endmacro %}
 
 
+{% macro before_end_of_part(expression, end) -%}
+    {#- The last part has no end. -#}
+    ({{ expression }} < {{ end }} or {{ part_until() }} = {{ end_of_time() }})
+{%- endmacro %}
+
+
 {% macro in_part(rows, date_column, time_column=none, days_before=0) -%}
     {#-
         Rows of a part by their date, and of some days before it. The time that the date is made from, with a day to spare
         for any time zone, is what lets a scan skip the other months.
     -#}
-    {{ rows }}.{{ date_column }} >= {{ add_days(part_from(), -days_before) }} and {{ rows }}.{{ date_column }} < {{ part_until() }}
+    {{ rows }}.{{ date_column }} >= {{ add_days(part_from(), -days_before) }}
+    and {{ before_end_of_part(rows ~ '.' ~ date_column, part_until()) }}
     {%- if time_column %}
     and {{ rows }}.{{ time_column }} >= cast({{ add_days(part_from(), -1 - days_before) }} as timestamp)
-    and {{ rows }}.{{ time_column }} < cast({{ part_until() }} as timestamp) + interval '1' day
+    and {{ before_end_of_part(rows ~ '.' ~ time_column, 'cast(' ~ part_until() ~ " as timestamp) + interval '1' day") }}
     {%- endif %}
 {%- endmacro %}
 
 
-{#- In the place of dbt-duckdb's, which knows no parts; contracts, headers and layouts of other catalogs, which rollups have none of, are not looked at. -#}
+{#- In the place of dbt-duckdb's, which knows no parts; headers and layouts of other catalogs, which rollups have none of, are not looked at. -#}
 {% macro duckdb__create_table_as(temporary, relation, compiled_code, language='sql', partitioned_by=none, sorted_by=none) -%}
+    {%- if config.get('contract').enforced -%}
+        {{ exceptions.raise_compiler_error(this ~ ': a contract of a rollup would not be checked') }}
+    {%- endif -%}
     {%- set built_by = config.get('meta', {}).get('built_by_month_of') -%}
     {%- if temporary -%}
         create temporary table {{ relation.include(database=false, schema=false) }} as

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 import yaml
 
-from orchestration.warehouse.prepare import create_control_schema, drop_changed_models
+from orchestration.warehouse.prepare import create_control_schema, drop_changed_models, drop_former_models
 from orchestration.warehouse.project import fingerprint_of, incremental_fingerprints
 
 #: Model -> (materialized, parents, meta). A rollup over staging, a view between; another beside it.
@@ -123,3 +123,18 @@ def test_a_fingerprint_follows_names_contents_and_texts(tmp_path: Path) -> None:
     before = fingerprint_of([one])
     one.write_text("select 2")
     assert fingerprint_of([one]) != before
+
+
+def test_what_is_no_model_any_longer_is_dropped() -> None:
+    with duckdb.connect() as con:
+        for schema in ("staging", "intermediate", "marts"):
+            con.execute(f"create schema {schema}")
+        for table in ("staging.stg_events", "intermediate.int_gone", 'intermediate."int ""odd"""', "marts.by_hand"):
+            con.execute(f"create table {table} as select 'u1' as user_id")
+        con.execute("create view intermediate.int_gone_view as select * from staging.stg_events")
+        con.execute("create view intermediate.int_events as select * from staging.stg_events")
+        models = {("staging", "stg_events"), ("intermediate", "int_events"), ("intermediate", "int_not_built_yet")}
+        assert drop_former_models(con, models) == ['int "odd"', "int_gone", "int_gone_view"]
+        left = {name for (name,) in con.execute("select table_name from information_schema.tables").fetchall()}
+        assert left == {"stg_events", "int_events", "by_hand"}
+        assert drop_former_models(con, models) == []

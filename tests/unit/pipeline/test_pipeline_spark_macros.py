@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,10 +14,7 @@ from tests import compiled_spark
 
 pytestmark = [
     pytest.mark.spark,
-    pytest.mark.skipif(
-        importlib.util.find_spec("pyspark") is None or shutil.which("java") is None,
-        reason="needs Java and what spark.lock installs",
-    ),
+    pytest.mark.skipif(compiled_spark.what_is_missing() is not None, reason=compiled_spark.what_is_missing() or ""),
 ]
 
 _FILES = ("dates.sql", "values.sql", "types.sql")

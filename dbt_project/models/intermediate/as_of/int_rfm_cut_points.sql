@@ -79,7 +79,7 @@ current_and_previous as (
 
 ),
 
--- next to never any
+-- none where there are buyers enough at the cut dates
 fallback_dates as (
 
     select distinct computed_as_of as cut_date
