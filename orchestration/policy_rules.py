@@ -94,6 +94,7 @@ VARS: Mapping[str, Rule] = {
     "settle_seconds": _AMOUNT,
     "user_id_is_address": _one_of("stop", "hash"),
     "max_address_like_share": _SHARE,
+    "rows_built_at_once": _COUNT,
     "retention_days": _DAYS,
     "intraday_retention_days": _DAYS,
     "reject_retention_days": _DAYS,
