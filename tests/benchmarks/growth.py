@@ -13,7 +13,7 @@ from typing import Any
 import vl_convert
 
 from orchestration.settings import ROOT
-from tests.benchmarks.scale import as_markdown
+from tests.benchmarks.scale import OF_PEERS, as_markdown
 
 _SERIES = {
     "load": lambda found: found["first"]["parts"]["load"],
@@ -62,6 +62,20 @@ def table(rows: list[dict[str, Any]]) -> str:
         f"| {row['first run after the load']:,.0f} | {row['next day']:,.0f} | {row['memory']:.1f} | {row['disk']:.1f} |"
         for row in rows
     ]
+    return "\n".join(lines)
+
+
+def peers_table(found: list[dict[str, Any]]) -> str:
+    """Return what peers take beside the models that make the same two tables, a row a size with peers."""
+    sizes = sorted((size for size in found if "peers" in size), key=lambda size: (size["users"], size["days"]))
+    names = list(sizes[0]["peers"]) if sizes else []
+    headings = ["users", "days", *(f"{name}, s" for name in names), "models on the next day, s", "times the fastest"]
+    lines = [f"| {' | '.join(headings)} |", f"|{' ---: |' * len(headings)}"]
+    for size in sizes:
+        took = [size["peers"][name]["seconds"] for name in names]
+        models = sum(size["next"]["models"].get(model, 0) for group in OF_PEERS.values() for model in group)
+        cells = [f"{size['users']:,}", str(size["days"]), *(f"{each:.2f}" for each in took), f"{models:.1f}"]
+        lines.append(f"| {' | '.join([*cells, f'{models / min(took):.0f}'])} |")
     return "\n".join(lines)
 
 
@@ -114,7 +128,7 @@ def plot(rows: list[dict[str, Any]]) -> bytes:
 def fill(page: str, found: list[dict[str, Any]]) -> str:
     """Return the page with the text between `<!-- NAME -->` and `<!-- end of NAME -->` made anew, where it has them."""
     largest = max(found, key=lambda size: (size["users"], size["days"]))
-    parts = {"sizes": table(points(found)), "largest": as_markdown(largest)}
+    parts = {"sizes": table(points(found)), "largest": as_markdown(largest), "peers": peers_table(found)}
     for name, text in parts.items():
         first, last = f"<!-- {name} -->", f"<!-- end of {name} -->"
         if first in page:

@@ -33,7 +33,7 @@ from tests.benchmarks.shop import AS_OF, Scale, write_day, write_history
 from tests.pipeline import RUN, environment
 
 #: The models that make what the peers make, from what is loaded.
-_OF_PEERS = {
+OF_PEERS = {
     "RFM": ("stg_orders", "int_user_orders_daily", "int_rfm_cut_points", "int_user_orders", "rfm"),
     "contacts": ("int_message_outcomes", "fct_contacts", "int_contact_days", "contact_pressure"),
 }
@@ -121,7 +121,7 @@ def lines(found: dict[str, Any]) -> list[tuple[str, float, str, float | None]]:
         ("first run, everything after the load (aim: 90)", (first["in all"] - first["load"]) / scan, "raw scans", None),
         ("next day, all of it (aim: 20)", following["in all"] / scan, "raw scans", None),
     ]
-    for what, models in _OF_PEERS.items():
+    for what, models in OF_PEERS.items():
         for which, label in (("first", "first run"), ("next", "next day")):
             of_models = sum(found[which]["models"].get(model, 0) for model in models)
             told.append(seconds(f"{label}: the {len(models)} models behind {what}", of_models))

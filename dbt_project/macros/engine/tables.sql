@@ -111,3 +111,21 @@
 {% macro duckdb__limit_memory(limit) -%} set memory_limit = '{{ limit | replace("'", "''") }}' {%- endmacro %}
 
 {% macro spark__limit_memory(limit) -%}{#- The session has its own. -#}{%- endmacro %}
+
+
+{#- In the place of dbt-duckdb's, which knows no parts; headers and layouts of other catalogs, which rollups have none of, are not looked at. -#}
+{% macro duckdb__create_table_as(temporary, relation, compiled_code, language='sql', partitioned_by=none, sorted_by=none) -%}
+    {%- if config.get('contract').enforced -%}
+        {{ exceptions.raise_compiler_error(this ~ ': a contract of a rollup would not be checked') }}
+    {%- endif -%}
+    {%- set built_by = config.get('meta', {}).get('built_by_month_of') -%}
+    {%- if temporary -%}
+        create temporary table {{ relation.include(database=false, schema=false) }} as
+        {{ compiled_code }}
+    {%- else -%}
+        {%- for from, until in (parts_of(built_by) if built_by else [(part_from(), part_until())]) -%}
+            {{ 'create table ' ~ relation ~ ' as' if loop.first else '; insert into ' ~ relation }}
+            {{ compiled_code | replace(part_from() | trim, from | trim) | replace(part_until() | trim, until | trim) }}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,6 +1,7 @@
 {#
-    A full build of a rollup reads all of history. Where its meta says `built_by_month_of: [raw dataset, time]`, DuckDB
-    builds it some months at a time, so that memory grows with what these hold; the raw rows of each month say how many.
+    A full build of a rollup reads all of history. Where its meta says `built_by_month_of: [raw dataset, time]`, the
+    engine that builds in one place (macros/engine/tables.sql) does so some months at a time: memory grows with what these
+    hold; the raw rows of each month say how many.
     The model's SQL reads from part_from() to part_until(), which are the ends of time in what dbt compiles; the table is
     made with the dates of each part instead.
 #}
@@ -27,24 +28,6 @@
     and {{ rows }}.{{ time_column }} >= cast({{ add_days(part_from(), -1 - days_before) }} as timestamp)
     and {{ before_end_of_part(rows ~ '.' ~ time_column, 'cast(' ~ part_until() ~ " as timestamp) + interval '1' day") }}
     {%- endif %}
-{%- endmacro %}
-
-
-{#- In the place of dbt-duckdb's, which knows no parts; headers and layouts of other catalogs, which rollups have none of, are not looked at. -#}
-{% macro duckdb__create_table_as(temporary, relation, compiled_code, language='sql', partitioned_by=none, sorted_by=none) -%}
-    {%- if config.get('contract').enforced -%}
-        {{ exceptions.raise_compiler_error(this ~ ': a contract of a rollup would not be checked') }}
-    {%- endif -%}
-    {%- set built_by = config.get('meta', {}).get('built_by_month_of') -%}
-    {%- if temporary -%}
-        create temporary table {{ relation.include(database=false, schema=false) }} as
-        {{ compiled_code }}
-    {%- else -%}
-        {%- for from, until in (parts_of(built_by) if built_by else [(part_from(), part_until())]) -%}
-            {{ 'create table ' ~ relation ~ ' as' if loop.first else '; insert into ' ~ relation }}
-            {{ compiled_code | replace(part_from() | trim, from | trim) | replace(part_until() | trim, until | trim) }}
-        {%- endfor -%}
-    {%- endif -%}
 {%- endmacro %}
 
 

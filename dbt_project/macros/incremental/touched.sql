@@ -67,7 +67,8 @@
 {% macro only_touched(keys, touched, alias='source', part=none) -%}
     {#-
         Limits an incremental run to the touched keys; a full build reads everything, or a `part` of it, by that date (and
-        the time that the date is made from). A list of keys and no `exists`, for which DuckDB would keep every row of the source in memory.
+        the time that the date is made from). A list of keys and no `exists`: with two keys an engine may keep every row of
+        the source for that, to look at it once more.
     -#}
     {%- if is_incremental() %}
     where ({% for key in keys %}{{ ', ' if not loop.first }}{{ alias }}.{{ key }}{% endfor %}) in (
