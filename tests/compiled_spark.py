@@ -17,6 +17,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from orchestration.landing.quoting import literal
 from orchestration.warehouse.spark.files import LOADERS_OWN, exported
 from tests.compiled_sql import Compiled, Model, Target, World
@@ -63,6 +65,13 @@ def what_is_missing() -> str | None:
     if version is None or int(version[1]) < _JAVA:
         return f"Spark needs Java {_JAVA} or later, and there is: {said.splitlines()[0] if said else 'nothing'}"
     return None
+
+
+#: Marks of what starts a session.
+NEEDS_SPARK = [
+    pytest.mark.spark,
+    pytest.mark.skipif(what_is_missing() is not None, reason=what_is_missing() or ""),
+]
 
 
 @cache

@@ -15,11 +15,7 @@ from tests import compiled_spark
 from tests.pipeline import run_pipeline
 from tests.properties.worlds import Batch, make_case, whole, write_batch
 
-pytestmark = [
-    pytest.mark.spark,
-    pytest.mark.spark_parity,
-    pytest.mark.skipif(compiled_spark.what_is_missing() is not None, reason=compiled_spark.what_is_missing() or ""),
-]
+pytestmark = [*compiled_spark.NEEDS_SPARK, pytest.mark.spark_parity]
 
 FIRST = date(2024, 6, 15)
 #: Worlds that land on each date.

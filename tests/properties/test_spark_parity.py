@@ -20,10 +20,7 @@ from tests.properties.setups import SETUPS, Setup
 from tests.properties.test_rules import seeds_of, together, worlds_of
 from tests.properties.worlds import make_batches, write_batch
 
-pytestmark = [
-    pytest.mark.spark,
-    pytest.mark.skipif(compiled_spark.what_is_missing() is not None, reason=compiled_spark.what_is_missing() or ""),
-]
+pytestmark = compiled_spark.NEEDS_SPARK
 #: The first day is built in full, the others incrementally: each brings rows of any date.
 _DAYS = 4
 _WORLDS = 6

@@ -12,10 +12,7 @@ import pytest
 from orchestration.settings import DBT_PROJECT
 from tests import compiled_spark
 
-pytestmark = [
-    pytest.mark.spark,
-    pytest.mark.skipif(compiled_spark.what_is_missing() is not None, reason=compiled_spark.what_is_missing() or ""),
-]
+pytestmark = compiled_spark.NEEDS_SPARK
 
 _FILES = ("dates.sql", "values.sql", "types.sql")
 
