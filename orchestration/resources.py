@@ -45,7 +45,13 @@ DEFAULT_DATE_TAG = "barometer/default_date"
 #: Dagster's own tags: the date of a run, how often it is run again by itself, and the schedule that asked for it.
 _PARTITION_TAG, _MAX_RETRIES_TAG, _SCHEDULE_TAG = "dagster/partition", "dagster/max_retries", "dagster/schedule_name"
 _RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-_UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+#: A command's run has its tags before it has started, and may be killed between the two.
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 class Warehouse(dg.ConfigurableResource):

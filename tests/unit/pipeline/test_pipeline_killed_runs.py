@@ -47,7 +47,7 @@ def status_of(instance: dg.DagsterInstance, run_id: str) -> Status:
     return run.status
 
 
-@pytest.mark.parametrize("status", [Status.STARTING, Status.STARTED, Status.CANCELING])
+@pytest.mark.parametrize("status", [Status.NOT_STARTED, Status.STARTING, Status.STARTED, Status.CANCELING])
 @pytest.mark.parametrize("lock", [None, "held", "released"])
 def test_an_unfinished_run_of_a_dead_process_has_failed(
     instance: dg.DagsterInstance, dead: int, status: Status, lock: str | None
