@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -212,13 +213,11 @@ class SparkWorld:
         self._keep(_WATERMARKS, session().sql(f"select * from ({source}) where model_name != ''"))
 
     def rows(self, model: str) -> list[dict[str, Any]]:
-        """Return the rows of a model as dicts, in no particular order; times are without a zone, in UTC."""
+        """Return the rows of a model as dicts, in no particular order; times are without a zone, in UTC, dates as text."""
         table = session().table(self._view(_plain_name(self._compiled.relations[model])))
-        # a time with a zone would be told in that of this machine
-        columns = [
-            f"cast(`{name}` as timestamp_ntz) as `{name}`" if type_ == "timestamp" else f"`{name}`"
-            for name, type_ in table.dtypes
-        ]
+        # a time with a zone would be told in that of this machine; Python has no date before the year 1
+        told_as = {"timestamp": "timestamp_ntz", "date": "string"}
+        columns = [f"cast(`{name}` as {told_as.get(type_, type_)}) as `{name}`" for name, type_ in table.dtypes]
         return [row.asDict() for row in table.selectExpr(*columns).collect()]
 
     def _sql(self, sql: str) -> DataFrame:
@@ -277,7 +276,9 @@ def _row(row: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as both engines have it: numbers are what they are, whatever their type."""
+    """A value as both engines have it: numbers are what they are, whatever their type, and dates text."""
+    if type(value) is date:
+        return value.isoformat()
     if isinstance(value, dict):
         return tuple((name, _plain(part)) for name, part in value.items())
     if isinstance(value, (list, tuple)):

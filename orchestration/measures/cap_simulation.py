@@ -25,10 +25,13 @@ _LONGEST_CALENDAR_WINDOW = 31
 _SEGMENTS = len(POLICY_SEGMENTS)
 
 _COUNT = "select count(*) from marts.fct_contacts where is_contact and contact_date between ? and ?"
-#: Contacts of some users in the order of the rules. Those before the first date are not judged, and count.
-_PART = """
-    create or replace temp table replayed_contacts as
+#: Contacts in the order of the rules, each part those of some users. Those before the first date are not judged, and
+#: count. Written once for all parts: each would read all contacts otherwise. The number of parts is of the type of a
+#: hash, or else the rest is one of 128 bits, which takes three times as long.
+_PLAYED = """
+    create or replace temp table played_contacts as
     select
+        hash(contacts.user_id) % $parts::ubigint as part,
         row_number() over sent - 1 as place,
         lag(contacts.user_id) over sent is distinct from contacts.user_id as is_first,
         contacts.message_id,
@@ -37,26 +40,27 @@ _PART = """
         coalesce(list_position($segments, segments.policy_segment), 0) - 1 as segment,
         contacts.is_clicked
     from marts.fct_contacts as contacts
-    left join (
-        from intermediate.int_contact_segments where contact_date >= $first and hash(user_id) % $parts = $part
-    ) as segments
+    left join (from intermediate.int_contact_segments where contact_date >= $first) as segments
         on contacts.user_id = segments.user_id and contacts.contact_date = segments.contact_date
-    where
-        contacts.is_contact
-        and contacts.contact_date between $since and $last
-        and hash(contacts.user_id) % $parts = $part
-    window sent as (order by contacts.user_id, contacts.sent_at, contacts.message_id)
+    where contacts.is_contact and contacts.contact_date between $since and $last
+    window sent as (
+        partition by hash(contacts.user_id) % $parts::ubigint
+        order by contacts.user_id, contacts.sent_at, contacts.message_id
+    )
 """
-_CONTACTS = "select is_first, day, channel, segment, is_clicked from replayed_contacts order by place"
-_ORDERS = """
+_PLAYED_ORDERS = """
+    create or replace temp table played_orders as
     select
+        contacts.part,
         contacts.place,
-        dense_rank() over (order by orders.order_id) - 1 as number,
+        dense_rank() over (partition by contacts.part order by orders.order_id) - 1 as number,
         cast(orders.revenue * 100 as bigint) as cents
-    from replayed_contacts as contacts
+    from played_contacts as contacts
     inner join intermediate.int_message_orders as orders on contacts.message_id = orders.message_id
     where contacts.segment >= 0 and orders.revenue is not null
 """
+_CONTACTS = "select is_first, day, channel, segment, is_clicked from played_contacts where part = ? order by place"
+_ORDERS = "select place, number, cents from played_orders where part = ?"
 
 
 class Outcome(NamedTuple):
@@ -137,7 +141,8 @@ def simulate(
             rolling = replays[name, ROLLING]
             before = rolling.over(part.contacts)
             for windows in WINDOWS:
-                kept = replays[name, windows].kept(part.contacts)
+                over = before if windows == ROLLING else replays[name, windows].over(part.contacts)
+                kept = replays[name, windows].kept(part.contacts, over)
                 after = np.zeros_like(kept)
                 after[kept] = rolling.over(part.contacts.where(kept))
                 tallies[name, windows].add(part, kept, before, after)
@@ -167,17 +172,19 @@ def _parts(
         "parts": parts,
     }
     try:
+        con.execute(_PLAYED, given)
+        con.execute(_PLAYED_ORDERS)
         for part in range(parts):
-            con.execute(_PART, {**given, "part": part})
-            yield _part(con)
+            yield _part(con, part)
             report(f"Played {part + 1} of {parts} parts of {contacts:,} contacts")
     finally:
-        con.execute("drop table if exists replayed_contacts")
+        con.execute("drop table if exists played_orders")
+        con.execute("drop table if exists played_contacts")
 
 
-def _part(con: duckdb.DuckDBPyConnection) -> _Part:
-    rows = con.execute(_CONTACTS).fetchnumpy()
-    orders = con.execute(_ORDERS).fetchnumpy()
+def _part(con: duckdb.DuckDBPyConnection, part: int) -> _Part:
+    rows = con.execute(_CONTACTS, [part]).fetchnumpy()
+    orders = con.execute(_ORDERS, [part]).fetchnumpy()
     return _Part(
         Contacts(
             user=np.cumsum(rows["is_first"], dtype=np.int64) - 1,
@@ -261,6 +268,7 @@ class _Tally:
         """Sum the orders after such a contact: an order once in each cell, and once in all."""
         place, number, cents = part.order_place[chosen], part.order_number[chosen], part.order_cents[chosen]
         segment, channel = part.contacts.segment[place], part.contacts.channel[place]
+        orders = int(number.max(initial=-1)) + 1
         found = np.zeros((_SEGMENTS + 1, self.channels + 1), dtype=np.int64)
         for rows, columns in (
             (segment, channel),
@@ -269,6 +277,6 @@ class _Tally:
             (np.full_like(segment, _SEGMENTS), np.full_like(channel, self.channels)),
         ):
             cell = rows * (self.channels + 1) + columns
-            _, first = np.unique(np.stack([cell, number]), axis=1, return_index=True)
+            _, first = np.unique(cell * orders + number, return_index=True)
             np.add.at(found, (rows[first], columns[first]), cents[first])
         return found

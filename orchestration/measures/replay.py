@@ -120,12 +120,16 @@ class Replay:
             found[lanes.order] |= is_over
         return found & (contacts.segment != NOT_JUDGED)
 
-    def kept(self, contacts: Contacts) -> Booleans:
-        """Return which contacts would have been sent: each within the caps, beside those before it that are kept."""
+    def kept(self, contacts: Contacts, over: Booleans | None = None) -> Booleans:
+        """Return which contacts would have been sent: each within the caps, beside those before it that are kept.
+
+        ``over`` is what `over` returns of them, for who knows it.
+        """
+        over = self.over(contacts) if over is None else over
         kept = np.ones(len(contacts), dtype=np.bool_)
         # whoever never had more than the caps allow keeps everything
         is_concerned = np.zeros(int(contacts.user.max(initial=-1)) + 1, dtype=np.bool_)
-        is_concerned[contacts.user[self.over(contacts)]] = True
+        is_concerned[contacts.user[over]] = True
         chosen = is_concerned[contacts.user]
         if chosen.any():
             kept[chosen] = self._played(contacts.where(chosen))

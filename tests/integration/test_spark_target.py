@@ -21,7 +21,7 @@ FIRST = date(2024, 6, 15)
 #: Worlds that land on each date.
 WORLDS = ((0, 1, 2, 3, 4, 5), (6, 7), (8,), (9, 10))
 #: What says when something happened on this machine, or how long it took.
-RECORDS = {"build_info", "load_files", "pipeline_runs", "rejected_files", "sync_runs"}
+RECORDS = {"build_info", "load_files", "pipeline_runs", "rejected_files", "sync_rows", "sync_runs"}
 #: The one event of its month, until a better row of it, of another month, arrives.
 LONE = {
     "event_id": "lone",
