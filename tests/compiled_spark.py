@@ -271,6 +271,10 @@ def difference(here: World, there: SparkWorld, model: str) -> str:
     return f"{text}: {dict(set(row) - set(twin))} is {dict(set(twin) - set(row))} on Spark, in {dict(row)}"
 
 
+#: How DuckDB calls a date before the year 1; Spark has a year 0.
+_BEFORE_CHRIST = re.compile(r"(\d{4})(-\d\d-\d\d) \(BC\)")
+
+
 def _row(row: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple((name, _plain(value)) for name, value in sorted(row.items()))
 
@@ -279,6 +283,8 @@ def _plain(value: Any) -> Any:
     """A value as both engines have it: numbers are what they are, whatever their type, and dates text."""
     if type(value) is date:
         return value.isoformat()
+    if isinstance(value, str) and (before := _BEFORE_CHRIST.fullmatch(value)):
+        return f"{1 - int(before[1]):04}{before[2]}"
     if isinstance(value, dict):
         return tuple((name, _plain(part)) for name, part in value.items())
     if isinstance(value, (list, tuple)):

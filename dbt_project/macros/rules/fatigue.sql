@@ -1,11 +1,13 @@
-{% macro days_at_risk(first_date, last_date) -%}
+{% macro days_at_risk(first_date, last_date, has_none=true) -%}
 {#-
     The CTEs that say on which days from a date to another (expressions) somebody could leave a channel, or click on it
     for the first time, and with how many contacts in the week up to and including the day; `all`: on all channels together.
 
     Each contact adds one on its date and takes it away 7 days later, so that the sum is the same over spans of days, and
-    no day has a row of its own. A day counts where marketing could go to the channel at its start. The first event of
-    a kind ends the risk of that kind; its own day counts the contacts sent before it.
+    no day has a row of its own. Most contacts have no other in the 7 days before and after: their span is known without
+    a sum. A day counts where marketing could go to the channel at its start. The first event of a kind ends the risk of
+    that kind; its own day counts the contacts sent before it. `has_none`: whether days without a contact in the week,
+    after the first contact, are wanted.
 
     Ends in `at_risk`: user_id, channel, contacts, valid_from, valid_to, and where the risk of each kind ends: leave_to,
     click_to (a span without risk ends where it begins); is_leave and is_click say that its only day is that of the event.
@@ -39,23 +41,39 @@ contact_days_and_all as (
 
 ),
 
+neighbours as (
+
+    select
+        user_id,
+        channel,
+        contact_date,
+        {{ add_days('contact_date', var('fatigue_days')) }} as leaves_week,
+        contacts,
+        lag(contact_date) over (partition by user_id, channel order by contact_date) as last_date,
+        lead(contact_date) over (partition by user_id, channel order by contact_date) as next_date
+    from contact_days_and_all
+
+),
+
 signs as (
 
     select 1 as sign union all select -1 as sign
 
 ),
 
+-- of contact days that share a week with another
 changes as (
 
     select
         days.user_id,
         days.channel,
-        case
-            when signs.sign = 1 then days.contact_date else {{ add_days('days.contact_date', var('fatigue_days')) }}
-        end as change_date,
+        case when signs.sign = 1 then days.contact_date else days.leaves_week end as change_date,
         signs.sign * days.contacts as change
-    from contact_days_and_all as days
+    from neighbours as days
     cross join signs
+    where
+        {{ days_between('days.last_date', 'days.contact_date') }} < {{ var('fatigue_days') }}
+        or days.next_date < days.leaves_week
 
 ),
 
@@ -68,7 +86,7 @@ change_dates as (
 
 ),
 
-levels as (
+sums as (
 
     -- of several changes on a date, each knows the sum of all, and all but one end where they begin
     select
@@ -80,6 +98,40 @@ levels as (
             lead(change_date) over (partition by user_id, channel order by change_date), {{ add_days(last_date, 1) }}
         ) as valid_to
     from change_dates
+
+),
+
+levels as (
+
+    select user_id, channel, contacts, valid_from, valid_to from sums where contacts > 0
+
+    union all
+
+    -- a contact day that is alone in its weeks needs no sum
+    select
+        user_id,
+        channel,
+        cast(contacts as integer) as contacts,
+        greatest(contact_date, {{ first_date }}) as valid_from,
+        least(leaves_week, {{ add_days(last_date, 1) }}) as valid_to
+    from neighbours
+    where
+        coalesce({{ days_between('last_date', 'contact_date') }} >= {{ var('fatigue_days') }}, true)
+        and coalesce(next_date >= leaves_week, true)
+
+    {%- if has_none %}
+
+    union all
+
+    select
+        user_id,
+        channel,
+        0 as contacts,
+        greatest(leaves_week, {{ first_date }}) as valid_from,
+        coalesce(next_date, {{ add_days(last_date, 1) }}) as valid_to
+    from neighbours
+    where coalesce(next_date > leaves_week, true)
+    {%- endif %}
 
 ),
 

@@ -4,7 +4,7 @@
 
 with
 
-{{ days_at_risk(first_date, as_of()) }},
+{{ days_at_risk(first_date, as_of(), has_none=false) }},
 
 spans as (
 
