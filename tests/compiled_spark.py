@@ -213,7 +213,7 @@ class SparkWorld:
         self._keep(_WATERMARKS, session().sql(f"select * from ({source}) where model_name != ''"))
 
     def rows(self, model: str) -> list[dict[str, Any]]:
-        """Return the rows of a model as dicts, in no particular order; times are without a zone, in UTC, dates as text."""
+        """Return the rows of a model as dicts, in no particular order; times are in UTC, dates text."""
         table = session().table(self._view(_plain_name(self._compiled.relations[model])))
         # a time with a zone would be told in that of this machine; Python has no date before the year 1
         told_as = {"timestamp": "timestamp_ntz", "date": "string"}

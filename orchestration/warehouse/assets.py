@@ -154,7 +154,12 @@ def as_of_selection(manifest: Mapping[str, Any]) -> list[str]:
         for node in manifest["nodes"].values()
         if node["resource_type"] == "test" and "source.barometer.control.run_context" in node["depends_on"]["nodes"]
     ]
-    return [*(f"path:models/{folder}" for folder in AS_OF_FOLDERS), *sorted(tests)]
+    return [*map(_selector_of, AS_OF_FOLDERS), *sorted(tests)]
+
+
+def _selector_of(folder: str) -> str:
+    """Return dbt's selector of a folder of models/: by name, which dbt compares sooner than paths."""
+    return f"fqn:barometer.{folder.replace('/', '.')}"
 
 
 def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition, start: StartDbt) -> dg.AssetsDefinition:
@@ -187,7 +192,7 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition, start: StartDb
         manifest = project.read_manifest()
         as_of_only = ["--select", *as_of_selection(manifest)]
         folders = _LEFT_OUT.get(build.kind, ())
-        left_out = ["--exclude", *(f"path:models/{folder}" for folder in folders)] if folders else []
+        left_out = ["--exclude", *map(_selector_of, folders)] if folders else []
         unbuilt = _names_in(manifest, folders)
         unmade = {key for key in everything if key.path[-1] in unbuilt}
         plan_of_the_night = selected & unmade if build.kind == INTRADAY else set()

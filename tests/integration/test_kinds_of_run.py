@@ -307,6 +307,8 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                 shutil.copytree(settings.data, told.without_intraday.data, ignore=shutil.ignore_patterns("dagster"))
             land(landing, lambda dataset, path: LAST_DAY in path and dataset in MORNING)
             run("today", INTRADAY, TODAY)
+            # what the command does on a day that is not over
+            run("today, all of it", NIGHTLY, TODAY)
             run("another wrong job", INTRADAY, SECOND)
             land(landing, lambda dataset, path: LAST_DAY in path and dataset not in EARLY | MORNING)
             patch.setenv("BAROMETER_TODAY", TOMORROW)
@@ -347,6 +349,7 @@ def test_every_run_does_what_it_should(story: Story) -> None:
         "wrong job": False,
         "a part": False,
         "today": True,
+        "today, all of it": True,
         "another wrong job": False,
         "night": True,
         **({"night without intraday": True} if story.had_it_not_been else {}),
@@ -398,6 +401,8 @@ def test_an_intraday_run_publishes_what_is_not_final_and_extracts_nothing(story:
     assert [row[1] for row in story["today"].rows["build_info"]] == [False]
     assert story["today"].extracts == {SECOND}
     assert "extracts/segments" not in story["today"].materialized
+    whole = story["today, all of it"]
+    assert (whole.dates, whole.extracts, whole.calls) == (story["today"].dates, {SECOND}, 0)
     # a final build takes its place
     assert story["night"].dates == [(FIRST, True), (SECOND, True), (TODAY, True)]
     assert [row[1] for row in story["night"].rows["build_info"]] == [True]
@@ -671,6 +676,9 @@ def test_every_stage_of_every_run_is_on_record(story: Story) -> None:
         # a part of an older date
         (FIRST, "backfill", "build", "failed"),
         *((TODAY, "intraday", stage, "succeeded") for stage in ("load", "build", "publish")),
+        # all of it
+        (TODAY, "intraday", "load", "succeeded"),
+        *((TODAY, "intraday", stage, "skipped") for stage in ("build", "publish", "extract")),
         *((TODAY, "nightly", stage, "succeeded") for stage in ("load", "build", "publish", "extract", *syncs)),
         # all that has no date
         *((TODAY, "nightly", stage, "succeeded") for stage in ("load", "build")),

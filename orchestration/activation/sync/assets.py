@@ -133,9 +133,14 @@ def _removals_of(destinations: Sequence[DestinationConfig], dates: dg.Partitions
         description="Takes out, also after a stage that failed, what must go whatever happened: lists whose day is "
         "past, erased users, withdrawals, and lists that destinations.yml names no longer.",
     )
-    def removals(warehouse: Warehouse) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
+    def removals(
+        warehouse: Warehouse,
+    ) -> Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]:
         if warehouse.kind != NIGHTLY:
-            yield dg.AssetObservation(REMOVALS, metadata={"skipped": f"{warehouse.kind} runs send nothing"})
+            skipped = {"skipped": f"{warehouse.kind} runs send nothing"}
+            yield dg.AssetObservation(REMOVALS, metadata=skipped)
+            # a check has no way to be left out
+            yield dg.AssetCheckResult(asset_key=REMOVALS, check_name=GONE, passed=True, metadata=skipped)
             return
         situation = situation_of(warehouse, destinations, [])
         reports = remove_what_must_go(warehouse.settings, destinations, situation)

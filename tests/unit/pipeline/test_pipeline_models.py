@@ -12,7 +12,7 @@ from orchestration.errors import BarometerError
 from orchestration.resources import _refuse_another_kind
 from orchestration.settings import settings_from_environment
 from orchestration.warehouse import project
-from orchestration.warehouse.assets import AS_OF_FOLDERS, _is_of_a_date, _refuse_other_models, as_of_selection
+from orchestration.warehouse.assets import _is_of_a_date, _refuse_other_models, as_of_selection
 
 DATE = settings_from_environment({"BAROMETER_TODAY": "2024-07-01"}).as_of
 
@@ -55,7 +55,8 @@ def test_models_of_a_date_are_those_of_their_folders() -> None:
 
 
 def test_what_is_of_a_date_is_built_alone_with_the_tests_that_ask_for_the_date() -> None:
-    assert as_of_selection(MANIFEST) == [*(f"path:models/{folder}" for folder in AS_OF_FOLDERS), "future"]
+    names = ("intermediate.as_of", "families", "marts", "audiences", "plan")
+    assert as_of_selection(MANIFEST) == [*(f"fqn:barometer.{name}" for name in names), "future"]
 
 
 def test_models_that_came_or_went_since_dagster_loaded_them_are_named() -> None:
