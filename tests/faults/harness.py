@@ -55,7 +55,7 @@ AT_REST = {
 CLOCKS = {"built_at", "loaded_at", "seen_at", "seconds"}
 RECORDS_OF_RUNS = {"pipeline_runs", "sync_runs", "sync_rows"}
 #: Seconds of each stage until a run has told.
-_GUESSES = {"start": 8.0, "loading": 1.0, "dbt": 20.0, "publishing": 1.0, "extracting": 1.0, "sending": 2.0, "end": 2.0}
+_GUESSES = {"start": 8.0, "loading": 1.0, "dbt": 6.0, "publishing": 1.0, "extracting": 1.0, "sending": 2.0, "end": 2.0}
 
 
 class Process(Protocol):
