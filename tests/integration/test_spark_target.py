@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from orchestration.settings import TARGETS
+from orchestration.settings import ROOT, TARGETS
 from tests import compiled_spark
 from tests.pipeline import run_pipeline
 from tests.properties.worlds import Batch, make_case, whole, write_batch
 
 pytestmark = [*compiled_spark.NEEDS_SPARK, pytest.mark.spark_parity]
 
-FIRST = date(2024, 6, 15)
+DAYS = 4
+FIRST_OF_WORLDS = date(2024, 6, 15)
+SAMPLE = ROOT / "data" / "sample"
+FIRST_OF_SAMPLE = date(2026, 6, 28)
+#: Files of the sample that arrive later, as its other files of one date do: corrections and late rows among them.
+LATE_FILES = "2026/06/30"
 #: Worlds that land on each date.
 WORLDS = ((0, 1, 2, 3, 4, 5), (6, 7), (8,), (9, 10))
 #: What says when something happened on this machine, or how long it took.
@@ -40,17 +47,34 @@ def rows_of(numbers: tuple[int, ...]) -> Batch:
     """Rows of worlds that share nothing, their ids beginning with their number."""
     rows: Batch = {}
     for number in numbers:
-        case = make_case(number, settings=False, time_zone="UTC", as_of=FIRST, prefix=f"w{number}_")
+        case = make_case(number, settings=False, time_zone="UTC", as_of=FIRST_OF_WORLDS, prefix=f"w{number}_")
         for dataset, more in whole(case.world).items():
             rows.setdefault(dataset, []).extend(more)
     return rows
 
 
-def land(landing: Path, day: int) -> None:
-    """Put the files of a day into the landing folder."""
+def land_worlds(landing: Path, day: int) -> None:
+    """Put the random worlds of a day into the landing folder."""
     write_batch(rows_of(WORLDS[day]), landing, f"day_{day}")
+
+
+def land_sample(landing: Path, day: int) -> None:
+    """Put the sample into the landing folder on the first day, but for its last files, which arrive on a later one."""
+    if day not in (0, MOVED_ON):
+        return
+    for path in SAMPLE.rglob("*.*"):
+        below = path.relative_to(SAMPLE)
+        is_late = LATE_FILES in below.as_posix()
+        if not below.parts[0].startswith("_") and is_late == (day == MOVED_ON):
+            (landing / below).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, landing / below)
+
+
+def land_lone(landing: Path, day: int) -> None:
+    """Put the one event of a month into the landing folder, and on a later day what moves it to another month."""
     events = {0: LONE, MOVED_ON: MOVED}
     if day in events:
+        (landing / "events").mkdir(exist_ok=True)
         (landing / "events" / f"lone_{day}.jsonl").write_text(json.dumps(events[day]) + "\n")
 
 
@@ -81,19 +105,27 @@ def dates_of_the_lone_user(data: Path, target: str, rollup: str) -> set[date]:
         return {day for (day,) in con.execute(query).fetchall()}
 
 
-def test_every_mart_is_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("first", "land", "users"),
+    [
+        pytest.param(FIRST_OF_WORLDS, land_worlds, 7, id="worlds"),
+        pytest.param(FIRST_OF_SAMPLE, land_sample, 1_900, id="sample"),
+    ],
+)
+def test_every_mart_is_the_same(tmp_path: Path, first: date, land: Callable[[Path, int], None], users: int) -> None:
     landing = tmp_path / "landing"
-    (landing / "events").mkdir(parents=True)
-    for day in range(len(WORLDS)):
+    landing.mkdir()
+    for day in range(DAYS):
         land(landing, day)
+        land_lone(landing, day)
         for target in TARGETS:
-            run_pipeline(landing, tmp_path / target, FIRST + timedelta(days=day), BAROMETER_TARGET=target)
+            run_pipeline(landing, tmp_path / target, first + timedelta(days=day), BAROMETER_TARGET=target)
         on_duckdb, on_spark = (marts_of(tmp_path / target) for target in TARGETS)
         assert on_duckdb.keys() == on_spark.keys()
         for name, (columns, rows) in on_duckdb.items():
             assert on_spark[name][0] == columns, (day, name)
             assert on_spark[name][1] == rows, (day, name)
-        assert len(on_duckdb["user_360"][1]) > len(WORLDS[0])
+        assert len(on_duckdb["user_360"][1]) >= users
         expected = {date(2019, 3, 5)} if day < MOVED_ON else {date(2019, 7, 9)}
         for target in TARGETS:
             for rollup in ROLLUPS:

@@ -25,40 +25,64 @@ last_orders as (
 
 ),
 
-changes as (
+-- up to here a day counts for one cut date and not for the next, or lies before its window
+limits as (
+
+    select cut_date as last_date from cuts
+
+    union
+
+    select {{ add_days('cut_date', -var('outlook_gap_window_days')) }} as last_date from cuts
+
+),
+
+-- days of which the rollups have several rows, or another for some cut date: they are counted for each anew
+recounted_days as (
+
+    select user_id, activity_date from {{ ref('int_restated_days') }}
+
+    union
+
+    select user_id, activity_date from late_days
+
+),
+
+activity as (
 
     select
-        cuts.cut_date,
-        activity.user_id,
-        activity.activity_date,
-        activity.visits,
-        activity.visits - activity.continued_visits as visits_begun,
-        activity.cart_adds,
-        activity.product_views,
-        activity.intent
-    from {{ ref('int_user_activity_daily') }} as activity
-    cross join cuts
-    where activity.known_date <= cuts.cut_date
+        user_id,
+        activity_date,
+        known_date,
+        visits,
+        visits - continued_visits as visits_begun,
+        cart_adds,
+        product_views,
+        intent
+    from {{ ref('int_user_activity_daily') }}
+    where activity_date <= (select max(cut_date) from cuts)
+
+),
+
+plain_days as (
+
+    select changes.* {{ with_restated('activity', false, 'recounted_days') }}
 
 ),
 
 rollup_days as (
 
-    select changes.* {{ with_restated('changes', false) }}
-
-    union all
-
     select
-        changes.cut_date,
+        cuts.cut_date,
         changes.user_id,
         changes.activity_date,
-        cast(sum(visits) as bigint) as visits,
-        cast(sum(visits_begun) as bigint) as visits_begun,
-        cast(sum(cart_adds) as bigint) as cart_adds,
-        cast(sum(product_views) as bigint) as product_views,
-        cast(sum(intent) as decimal(18, 3)) as intent
-    {{ with_restated('changes', true) }}
-    group by changes.cut_date, changes.user_id, changes.activity_date
+        cast(sum(changes.visits) as bigint) as visits,
+        cast(sum(changes.visits_begun) as bigint) as visits_begun,
+        cast(sum(changes.cart_adds) as bigint) as cart_adds,
+        cast(sum(changes.product_views) as bigint) as product_views,
+        cast(sum(changes.intent) as decimal(18, 3)) as intent
+    from (select changes.* {{ with_restated('activity', true, 'recounted_days') }}) as changes
+    inner join cuts on changes.known_date <= cuts.cut_date
+    group by cuts.cut_date, changes.user_id, changes.activity_date
 
 ),
 
@@ -87,40 +111,113 @@ days as (
 
 ),
 
-aged as (
+limits_of_dates as (
+
+    select dates.activity_date, min(limits.last_date) as last_date
+    from (select distinct activity_date from activity) as dates
+    inner join limits on dates.activity_date <= limits.last_date
+    group by dates.activity_date
+
+),
+
+-- plain days between two limits count for the same cut dates: one row a user
+sums as (
 
     select
-        days.*,
-        {{ days_between('days.activity_date', 'days.cut_date') }} as age_days,
-        last_orders.user_id is null or days.activity_date >= last_orders.last_order_date as is_after_order
+        plain_days.user_id,
+        limits_of_dates.last_date,
+        min(case when plain_days.visits > 0 then plain_days.activity_date end) as first_visit_date,
+        max(case when plain_days.visits > 0 then plain_days.activity_date end) as last_visit_date,
+        sum(plain_days.visits_begun) as visits,
+        count(case when plain_days.visits > 0 then 1 end) as visit_days,
+        sum(plain_days.cart_adds) as cart_adds,
+        sum(plain_days.product_views) as product_views
+    from plain_days
+    inner join limits_of_dates on plain_days.activity_date = limits_of_dates.activity_date
+    group by plain_days.user_id, limits_of_dates.last_date
+
+),
+
+sums_and_days as (
+
+    select
+        cuts.cut_date,
+        sums.user_id,
+        sums.last_date > {{ add_days('cuts.cut_date', -var('outlook_gap_window_days')) }} as is_in_window,
+        sums.first_visit_date,
+        sums.last_visit_date,
+        sums.visits,
+        sums.visit_days,
+        sums.cart_adds,
+        sums.product_views
+    from sums
+    inner join cuts on sums.last_date <= cuts.cut_date
+
+    union all
+
+    select
+        cut_date,
+        user_id,
+        activity_date > {{ add_days('cut_date', -var('outlook_gap_window_days')) }} as is_in_window,
+        case when visits > 0 then activity_date end as first_visit_date,
+        case when visits > 0 then activity_date end as last_visit_date,
+        visits_begun as visits,
+        case when visits > 0 then 1 else 0 end as visit_days,
+        cart_adds,
+        product_views
     from days
-    left join last_orders on days.cut_date = last_orders.cut_date and days.user_id = last_orders.user_id
 
 ),
 
 visitors as (
 
     select
-        aged.cut_date,
-        aged.user_id,
-        min(case when aged.visits > 0 then aged.age_days end) as silence_days,
-        max(case when aged.visits > 0 then aged.age_days end) as first_visit_age,
-        sum(aged.visits_begun) as visits,
-        count(case when aged.visits > 0 then 1 end) as visit_days,
-        count(case when aged.visits > 0 and aged.age_days < {{ var('outlook_gap_window_days') }} then 1 end) as window_days,
-        max(case when aged.visits > 0 and aged.age_days < {{ var('outlook_gap_window_days') }} then aged.age_days end) as window_age,
-        sum(aged.cart_adds) as cart_adds,
-        sum(aged.product_views) as product_views,
-        round(cast(coalesce(sum(
-            case
-                when aged.is_after_order and aged.age_days < {{ var('lead_days') }}
-                    then cast(aged.intent as decimal(18, 3)) * factors.factor
-            end
-        ), 0) as double), 6) as lead_score
-    from aged
-    left join {{ ref('decay_factors') }} as factors on aged.age_days = factors.age_days
-    group by aged.cut_date, aged.user_id
-    having sum(aged.visits) > 0
+        cut_date,
+        user_id,
+        {{ days_between('max(last_visit_date)', 'cut_date') }} as silence_days,
+        {{ days_between('min(first_visit_date)', 'cut_date') }} as first_visit_age,
+        sum(visits) as visits,
+        sum(visit_days) as visit_days,
+        sum(case when is_in_window then visit_days else 0 end) as window_days,
+        {{ days_between('min(case when is_in_window then first_visit_date end)', 'cut_date') }} as window_age,
+        sum(cart_adds) as cart_adds,
+        sum(product_views) as product_views
+    from sums_and_days
+    group by cut_date, user_id
+    having max(last_visit_date) is not null
+
+),
+
+lead_days as (
+
+    select cuts.cut_date, plain_days.user_id, plain_days.activity_date, plain_days.intent
+    from plain_days
+    inner join cuts
+        on
+            plain_days.activity_date <= cuts.cut_date
+            and plain_days.activity_date > {{ add_days('cuts.cut_date', -var('lead_days')) }}
+    where plain_days.activity_date > (select {{ add_days('min(cut_date)', -var('lead_days')) }} from cuts)
+
+    union all
+
+    select cut_date, user_id, activity_date, intent
+    from days
+    where activity_date > {{ add_days('cut_date', -var('lead_days')) }}
+
+),
+
+leads as (
+
+    select
+        lead_days.cut_date,
+        lead_days.user_id,
+        round(cast(coalesce(sum(cast(lead_days.intent as decimal(18, 3)) * factors.factor), 0) as double), 6) as lead_score
+    from lead_days
+    inner join {{ ref('decay_factors') }} as factors
+        on {{ days_between('lead_days.activity_date', 'lead_days.cut_date') }} = factors.age_days
+    left join last_orders on lead_days.cut_date = last_orders.cut_date and lead_days.user_id = last_orders.user_id
+    where last_orders.user_id is null or lead_days.activity_date >= last_orders.last_order_date
+    group by lead_days.cut_date, lead_days.user_id
 
 ),
 
@@ -216,7 +313,7 @@ select
     ) as silence_score,
     expected.silence_days * expected.expected_denominator
     >= {{ var('outlook_risky_factor') }} * expected.expected_numerator as is_overdue,
-    expected.lead_score,
+    coalesce(leads.lead_score, 0) as lead_score,
     (
         expected.engagement = 'new'
         and (
@@ -228,5 +325,6 @@ select
     or (expected.engagement = 'dormant' and reacted.user_id is not null) as is_promising,
     came.user_id is not null as is_visitor_later
 from expected
+left join leads on expected.cut_date = leads.cut_date and expected.user_id = leads.user_id
 left join reacted on expected.cut_date = reacted.cut_date and expected.user_id = reacted.user_id
 left join came on expected.cut_date = came.cut_date and expected.user_id = came.user_id
