@@ -21,7 +21,7 @@ from orchestration.report import pipeline_runs, sync_records
 from orchestration.settings import Settings
 from orchestration.warehouse import build_state
 from orchestration.warehouse.build_state import MARTS
-from orchestration.warehouse.files import fsync, open_duckdb, remove_duckdb
+from orchestration.warehouse.files import connect_to_write, fsync, open_duckdb, remove_duckdb
 from orchestration.warehouse.project import Described
 
 _PUBLISHED_SCHEMAS = (MARTS, "history", MEASURES)
@@ -135,7 +135,7 @@ def publish_records(settings: Settings) -> int:
     try:
         remove_duckdb(temporary)
         shutil.copyfile(published, temporary)
-        with duckdb.connect(str(temporary)) as con:
+        with connect_to_write(temporary) as con:
             rows = sync_records.replace(con, MARTS, sync_records.contents(settings.activation_file, key))
             con.execute("checkpoint")
         _put_in_place(temporary, published)
@@ -156,7 +156,7 @@ def _put_in_place(temporary: Path, published_file: Path) -> None:
 def _write_runs(file: Path, runs: Sequence[tuple[Any, ...]]) -> None:
     """Put the record of runs as it is now in the place of what a file has."""
     table = ".".join(_RUNS)
-    with duckdb.connect(str(file)) as con:
+    with connect_to_write(file) as con:
         con.execute("begin")
         con.execute(f"delete from {table}")
         con.execute(pipeline_runs.insert_sql(table, pipeline_runs.COLUMNS), pipeline_runs.as_lists(runs))
@@ -302,7 +302,7 @@ def published_state(published_file: Path) -> PublishedState:
 
 def _make_readable(file: Path, views: dict[str, str]) -> None:
     """Drop what is not published and write the views with names that hold in this file."""
-    with duckdb.connect(str(file)) as con:
+    with connect_to_write(file) as con:
         schemas = con.execute(
             "select distinct schema_name from duckdb_schemas() where not internal and schema_name <> 'main'"
         ).fetchall()
@@ -317,7 +317,7 @@ def _make_readable(file: Path, views: dict[str, str]) -> None:
 
 def _write_comments(file: Path, descriptions: Mapping[str, Described]) -> None:
     """Say of every mart and column what it is, where BI tools look for it."""
-    with duckdb.connect(str(file)) as con:
+    with connect_to_write(file) as con:
         views = set(_views(con))
         # an intraday build has plan tables of the night, which an upgrade since may describe otherwise
         found = con.execute(
@@ -344,7 +344,7 @@ def _hash_user_ids(file: Path, fresh: Path, hash_key: str) -> None:
     def keyed(user_id: str) -> str:
         return keyed_hash(user_id, hash_key)
 
-    with duckdb.connect(str(file)) as con:
+    with connect_to_write(file) as con:
         con.create_function("keyed_hash", keyed, ["VARCHAR"], "VARCHAR")
         tables = con.execute(
             "select distinct c.schema_name, c.table_name from duckdb_columns() as c "

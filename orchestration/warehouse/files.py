@@ -14,7 +14,6 @@ from orchestration.errors import BarometerError, hint_of_machine
 #: The most memory that DuckDB takes, in its words (8GB); what it can't hold goes to the disk.
 MEMORY_LIMIT = "BAROMETER_MEMORY_LIMIT"
 
-
 @contextmanager
 def open_duckdb(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a DuckDB file in UTC and close it; raises BarometerError where it can't be opened."""
@@ -23,7 +22,7 @@ def open_duckdb(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPy
     try:
         if not read_only and not path.exists():
             _create(path)
-        con = duckdb.connect(str(path), read_only=read_only)
+        con = duckdb.connect(str(path), read_only=True) if read_only else connect_to_write(path)
     except duckdb.Error as error:
         hint = (
             "Close the program that holds it (a BI tool should open barometer.duckdb instead), then run again."
@@ -40,6 +39,17 @@ def open_duckdb(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPy
         yield con
     finally:
         con.close()
+
+
+def connect_to_write(path: Path) -> duckdb.DuckDBPyConnection:
+    """Connect to a DuckDB file that will be written.
+
+    A checkpoint merges row groups that are not full, and by itself would write most of a table once more that was just
+    filled. One such merge of each table keeps up with what a day adds and deletes (profiles.yml says the same to dbt).
+    """
+    con = duckdb.connect(str(path))
+    con.execute("set max_vacuum_tasks = 1")
+    return con
 
 
 def _limit_memory(con: duckdb.DuckDBPyConnection) -> None:
