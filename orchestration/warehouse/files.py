@@ -14,6 +14,7 @@ from orchestration.errors import BarometerError, hint_of_machine
 #: The most memory that DuckDB takes, in its words (8GB); what it can't hold goes to the disk.
 MEMORY_LIMIT = "BAROMETER_MEMORY_LIMIT"
 
+
 @contextmanager
 def open_duckdb(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a DuckDB file in UTC and close it; raises BarometerError where it can't be opened."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,29 +17,24 @@ import duckdb
 
 from orchestration.activation.destinations.client import LOOPBACK
 from orchestration.activation.destinations.interface import (
+    OUTGOING,
     LostAnswer,
     NotTaken,
     Patience,
     Problem,
-    Row,
     Target,
-    Value,
     WholeDestination,
     WrongSettings,
     as_code,
 )
 from orchestration.activation.destinations.options import split_url, wrong_addresses
-from orchestration.activation.files import FORMATS, file_name, write_file
+from orchestration.activation.files import FORMATS, count_rows, file_name, write_file
 from orchestration.activation.folders.local import Folder, LocalFolder, make_private
 from orchestration.landing.quoting import identifier, literal
 
 _DEFAULT_FORMATS = ("csv", "parquet")
-#: Where copies of what goes to another machine are made, below the data folder.
-_OUTGOING = "outgoing"
 #: A column begins with a letter, so that no header is a formula.
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_.:\- ]{0,99}")
-_BIGGEST = 2**63 - 1
-_TYPES = {bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE"}
 #: Options that name the environment variable with a secret. Which are needed depends on the address.
 _SECRETS = ("key_env", "secret_env", "password_env", "private_key_env")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -75,7 +68,7 @@ class Files(WholeDestination):
         base = Path(str(options["base"]))
         self._is_local = not self._url.scheme
         #: Files are made here: where they stay, or else where nobody but this destination looks.
-        self._work = base / (str(options["url"]) if self._is_local else _OUTGOING) / name
+        self._work = base / (str(options["url"]) if self._is_local else OUTGOING) / name
 
     @classmethod
     def check(cls, options: Mapping[str, Any], attributes: Mapping[str, Sequence[str]]) -> list[Problem]:
@@ -97,7 +90,7 @@ class Files(WholeDestination):
         """Remove what a killed run left here: it holds what a list holds."""
         shutil.rmtree(self._scratch(target), ignore_errors=True)
 
-    def put(self, target: Target, rows: Iterator[Row], names: Sequence[str]) -> int:
+    def put(self, target: Target, rows: Path | None, names: Sequence[str]) -> int:
         """Make the files here, put each in place complete, and the manifest last."""
         audience = file_name(target.audience)
         scratch = self._scratch(target)
@@ -132,22 +125,23 @@ class Files(WholeDestination):
     def _scratch(self, target: Target) -> Path:
         return self._work / f".{file_name(target.audience)}.tmp"
 
-    def _make(self, scratch: Path, audience: str, rows: Iterator[Row], names: Sequence[str]) -> tuple[list[Path], int]:
-        kinds = sorted(self.addresses)
-        staged = scratch / "rows.json"
-        count, types = _stage(staged, rows, kinds, names)
-        columns = [identifier(name) for name in ("user_id", *kinds, *names)]
-        wanted = ", ".join(f"c{number}: {literal(kind)}" for number, kind in enumerate(types))
-        renamed = ", ".join(f"c{number} as {column}" for number, column in enumerate(columns))
-        source = (
-            f"from (select {renamed} from read_json({literal(str(staged))}, format = 'newline_delimited', "
-            f"columns = {{{wanted}}}))"
-        )
+    def _make(self, scratch: Path, audience: str, rows: Path | None, names: Sequence[str]) -> tuple[list[Path], int]:
+        source = self._source(rows, ("user_id", *sorted(self.addresses), *names))
+        columns = [identifier(name) for name in ("user_id", *sorted(self.addresses), *names)]
         files = [scratch / f"{audience}.{one}" for one in self._formats]
         for file in files:
             write_file(self._writer, file, source, columns, "user_id")
-        staged.unlink()
-        return files, count
+        return files, count_rows(self._writer, source)
+
+    def _source(self, rows: Path | None, names: Sequence[str]) -> str:
+        """SQL for the rows; what the file has no column for is text that nobody has, and no number is no number."""
+        if rows is None:
+            nothing = ", ".join(f"cast(null as varchar) as {identifier(name)}" for name in names)
+            return f"from (select {nothing} where false)"
+        there = f"read_parquet({literal(str(rows))}, hive_partitioning = false)"
+        types = {name: type_ for name, type_, *_ in self._writer.execute(f"describe from {there}").fetchall()}
+        selected = ", ".join(f"{_value(name, types.get(name))} as {identifier(name)}" for name in names)
+        return f"from (select {selected} from {there})"
 
     def _place(self, files: Sequence[Path], not_asked_for: Sequence[str]) -> None:
         with self._told(NotTaken, "no_connection"):
@@ -231,31 +225,11 @@ def _wrong_place(options: Mapping[str, Any]) -> list[Problem]:
     return problems + [Problem(("options", one), "does not go with this url") for one in sorted(foreign & given)]
 
 
-def _stage(file: Path, rows: Iterator[Row], kinds: Sequence[str], names: Sequence[str]) -> tuple[int, list[str]]:
-    """Write rows as JSON lines with columns by number, one at a time; return how many, and the type of each column."""
-    columns = [f"c{number}" for number in range(1 + len(kinds) + len(names))]
-    seen: list[set[type]] = [set() for _ in columns]
-    count = 0
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
-        for row in rows:
-            count += 1
-            values: list[Value] = [row.user_id]
-            values += [row.addresses.get(kind) for kind in kinds]
-            values += [row.attributes.get(name) for name in names]
-            for number, value in enumerate(values):
-                if isinstance(value, float) and not math.isfinite(value):
-                    values[number] = None
-                elif value is not None:
-                    seen[number].add(str if type(value) is int and abs(value) > _BIGGEST else type(value))
-            out.write(json.dumps(dict(zip(columns, values, strict=True))) + "\n")
-    return count, [_column_type(found) for found in seen]
-
-
-def _column_type(types: set[type]) -> str:
-    """Return the type of a column that holds these; text where nothing else holds them all, or nothing is there."""
-    if types == {int, float}:
-        return "DOUBLE"
-    return _TYPES.get(next(iter(types)), "VARCHAR") if len(types) == 1 else "VARCHAR"
+def _value(name: str, type_: str | None) -> str:
+    if type_ is None:
+        return "cast(null as varchar)"
+    column = identifier(name)
+    return f"case when isfinite({column}) then {column} end" if type_ == "DOUBLE" else column
 
 
 def _digest(file: Path) -> str:

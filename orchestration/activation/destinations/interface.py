@@ -12,6 +12,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 from orchestration.errors import BarometerError
@@ -19,6 +20,8 @@ from orchestration.errors import BarometerError
 Value = str | int | float | bool | None
 #: The name of the audience that stands for the segments and attributes of everybody who can be reached.
 SEGMENTS = "segments"
+#: Where copies of what goes out are made, below the data folder; empty between syncs.
+OUTGOING = "outgoing"
 
 ACCEPTED, REJECTED, PENDING, UNKNOWN = "accepted", "rejected", "pending", "unknown"
 _NOT_IN_A_CODE = re.compile(r"[^a-z0-9_.:-]+")
@@ -260,16 +263,18 @@ class WholeDestination(Destination):
     has_profiles: ClassVar[bool] = False
 
     @abstractmethod
-    def put(self, target: Target, rows: Iterator[Row], names: Sequence[str]) -> int:
-        """Put a list, all of it and in the order of its keys, in the place of the one before; return how many rows.
+    def put(self, target: Target, rows: Path | None, names: Sequence[str]) -> int:
+        """Put a list, all of it, in the place of the one before; return how many rows.
 
-        ``names`` are the attributes, in order. Either the list before or this one is there at any moment. Raises
-        NotTaken, LostAnswer or WrongSettings. Said twice it changes nothing.
+        ``rows`` is a Parquet file in the order of its column ``key``, with ``user_id``, the addresses by their kinds
+        and the attributes by their names; what it has no column for nobody has. None: the list holds nobody. ``names``
+        are the attributes, in order. Either the list before or this one is there at any moment. Raises NotTaken,
+        LostAnswer or WrongSettings. Said twice it changes nothing.
         """
 
     def clear(self, target: Target, names: Sequence[str] = ()) -> None:
         """Let the target hold nobody: the list is there, and empty."""
-        self.put(target, iter(()), names)
+        self.put(target, None, names)
 
     def set(self, target: Target, rows: Sequence[Row]) -> Mapping[str, Outcome]:
         """Never called: `put` takes the whole list."""

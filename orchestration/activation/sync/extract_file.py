@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import starmap
 from pathlib import Path
 
 import duckdb
@@ -13,8 +14,11 @@ from email_validator import EmailNotValidError, validate_email
 from orchestration.activation.configuration import FIXED
 from orchestration.activation.destinations.interface import Row, Value
 from orchestration.activation.sync.decide import Wanted
+from orchestration.activation.sync.ledger import Sending
 from orchestration.landing.quoting import identifier, literal
 
+#: The column of a copy that holds the hash of a row: no attribute can have this name.
+_HASH = '"{hash}"'
 _CHUNK = 5_000
 _ADDRESSES = ("email", "phone")
 
@@ -56,20 +60,33 @@ class ExtractFile:
         """Note rows that `noted` shall return."""
         self._con.execute("insert into to_send select unnest(?::varchar[])", [list(keys)])
 
+    def copy_without(self, file: Path, users: Iterable[str]) -> None:
+        """Write the rows of all but some users to a Parquet file, in the order of keys, each with its hash."""
+        self._con.execute("create or replace table left_out as select unnest(?::varchar[]) as user_id", [list(users)])
+        self._copy(file, "anti join left_out using (user_id)")
+
+    def copy_known(self, file: Path, hashes: Mapping[str, str | None]) -> None:
+        """Write the rows whose hash is that of their key in ``hashes`` as `copy_without` does."""
+        self._con.execute(
+            f"create or replace table known as select unnest(?::varchar[]) as key, unnest(?::varchar[]) as {_HASH}",
+            [list(hashes), list(hashes.values())],
+        )
+        self._copy(file, f"semi join known using (key, {_HASH})")
+
+    def _copy(self, file: Path, joined: str) -> None:
+        self._con.execute(
+            f"copy (select * from (select *, {self._hash} as {_HASH} from extract) as hashed {joined} order by key) "
+            f"to {literal(str(file))} (format parquet)"
+        )
+        file.chmod(0o600)
+
     def noted(self) -> Iterator[tuple[Row, str, str | None]]:
         """Return the noted rows in the order of keys, each with its hash and channel."""
-        yield from self._rows("semi join to_send using (key)")
-
-    def rows(self) -> Iterator[tuple[Row, str, str | None]]:
-        """Return all rows in the order of keys, each with its hash and channel."""
-        yield from self._rows("")
-
-    def _rows(self, joined: str) -> Iterator[tuple[Row, str, str | None]]:
         cursor = self._con.cursor()
         selected = [*self._addresses, *self._here]
         cursor.execute(
             f"select key, user_id, _channel, {self._hash}, {', '.join(map(identifier, selected))} "
-            f"from extract {joined} order by key"
+            "from extract semi join to_send using (key) order by key"
         )
         count = len(self._addresses)
         while rows := cursor.fetchmany(_CHUNK):
@@ -82,6 +99,16 @@ class ExtractFile:
                 attributes: dict[str, Value] = dict(zip(self._here, values[count:], strict=True))
                 attributes.update(dict.fromkeys(self._retired))
                 yield Row(key, user_id, addresses, attributes), hash_, channel
+
+
+def copied(con: duckdb.DuckDBPyConnection, file: Path) -> Iterator[Sending]:
+    """Return what the ledger keeps of each row of a copy, in the order of keys."""
+    cursor = con.cursor()
+    cursor.execute(
+        f"select key, user_id, _channel, {_HASH} from read_parquet({literal(str(file))}, hive_partitioning = false)"
+    )
+    while rows := cursor.fetchmany(_CHUNK):
+        yield from starmap(Sending, rows)
 
 
 def normalised(row: Row, key_kind: str) -> Row | str:

@@ -71,8 +71,7 @@ class Entry(NamedTuple):
     must_remove: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
+class Sending(NamedTuple):
     """A row about to be sent: what the ledger keeps of it.
 
     ``held_before``: `Entry.may_hold` until now; of a removal: whether the provider has ever accepted the row.

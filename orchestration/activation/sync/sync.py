@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from orchestration.activation.configuration import DestinationConfig, TargetConf
 from orchestration.activation.destinations import KINDS
 from orchestration.activation.destinations.interface import (
     ACCEPTED,
+    OUTGOING,
     REJECTED,
     SEGMENTS,
     Destination,
@@ -31,9 +33,10 @@ from orchestration.activation.destinations.interface import (
     rejected,
 )
 from orchestration.activation.extracts import ListState, list_state
+from orchestration.activation.folders.local import make_private
 from orchestration.activation.sync.courier import Courier, Parcel, Tally, Unreachable
 from orchestration.activation.sync.decide import is_said, merged
-from orchestration.activation.sync.extract_file import ExtractFile, changed_since, normalised, parts_of
+from orchestration.activation.sync.extract_file import ExtractFile, changed_since, copied, normalised, parts_of
 from orchestration.activation.sync.guards import INCOMPLETE, Facts, Guard, guards
 from orchestration.activation.sync.ledger import REMOVE, SET, Entry, Ledger, Sending, StoredTarget, now
 
@@ -447,9 +450,15 @@ class TargetSync:
 
     # lists that are delivered whole
 
+    @property
+    def _copies(self) -> Path:
+        """Where the rows are on their way to a destination; a run that was killed leaves them there."""
+        return self._situation.data / OUTGOING / f".{self._config.name}.{self._target.audience}.tmp"
+
     def _send_whole(self, destination: WholeDestination) -> None:
         """Deliver the list, if anything in it differs from what was delivered."""
         audience = self._target.audience
+        shutil.rmtree(self._copies, ignore_errors=True)
         self.report.guards = self._guards_of(None)
         file = None if self.report.guards else self._extract()
         if file is None:
@@ -483,9 +492,7 @@ class TargetSync:
         if not (differs or added or removed or set(self._names) != set(before.names if before else ())):
             return
         self._keep_target()
-        self._deliver(
-            destination, (each for each in file.rows() if each[0].user_id not in vetoes), self._plan_date, self._names
-        )
+        self._deliver(destination, lambda copy: file.copy_without(copy, vetoes), self._plan_date, self._names)
         self.report.tally.sent = added + removed
         self.report.tally.accepted, self.report.tally.removed = added, removed
 
@@ -499,7 +506,7 @@ class TargetSync:
         if not must_go or self._own is None:
             return
         kept = {entry.key: entry.accepted_hash for entry in self._ledger.entries(audience) if entry.key not in must_go}
-        rows: Iterator[tuple[Row, str, str | None]] = iter(())
+        write: Callable[[Path], None] | None = None
         plan_date = self._plan_date
         if kept and self._own.extract is not None:
             as_of = date.fromisoformat(self._own.extract)
@@ -507,28 +514,34 @@ class TargetSync:
             plan_date = (as_of + timedelta(days=1)).isoformat() if self._is_plan else None
             if state is not None:
                 file = ExtractFile(self._reader, state.file, self._own.names, plan_date)
-                rows = (each for each in file.rows() if kept.get(each[0].key) == each[1])
-        self._deliver(destination, rows, plan_date, self._own.names)
+                write = partial(file.copy_known, hashes=kept)
+        self._deliver(destination, write, plan_date, self._own.names)
         self.report.tally.removed = self.report.tally.sent = len(must_go)
 
     def _deliver(
         self,
         destination: WholeDestination,
-        rows: Iterator[tuple[Row, str, str | None]],
+        write: Callable[[Path], None] | None,
         plan_date: str | None,
         names: Sequence[str],
     ) -> None:
+        """Deliver the rows that ``write`` writes to a file, and remember them; without it nobody.
+
+        The file has what is sent and what is remembered of it: they agree, also where a run puts another extract in the
+        place of the one that was read.
+        """
         audience, at = self._target.audience, now()
-        sendings: list[Sending] = []
-
-        def sent() -> Iterator[Row]:
-            for row, hash_, channel in rows:
-                sendings.append(Sending(row.key, row.user_id, channel, hash_))
-                yield row
-
-        self._ledger.mark_sent(audience, at)
-        destination.put(replace(self._target, plan_date=plan_date), sent(), names)
-        self._ledger.replace(audience, self._fingerprint, plan_date, sendings, now())
+        make_private(self._copies)
+        rows = self._copies / "rows.parquet"
+        try:
+            if write is not None:
+                write(rows)
+            self._ledger.mark_sent(audience, at)
+            destination.put(replace(self._target, plan_date=plan_date), rows if write else None, names)
+            sent = copied(self._reader, rows) if write else ()
+            self._ledger.replace(audience, self._fingerprint, plan_date, sent, now())
+        finally:
+            shutil.rmtree(self._copies, ignore_errors=True)
 
 
 def removals(

@@ -55,6 +55,24 @@ def rows(*numbers: int, **attributes) -> list[Row]:
     ]
 
 
+def listed(folder: Path, members: list[Row]) -> Path:
+    """Write rows to a file as the sync hands them over: without a column of what nobody has."""
+    columns: dict[str, str] = {"key": "varchar", "user_id": "varchar"}
+    told = [{"key": row.key, "user_id": row.user_id, **row.addresses, **row.attributes} for row in members]
+    types = {bool: "boolean", int: "bigint", float: "double", str: "varchar"}
+    for row in told:
+        columns |= {name: types[type(value)] for name, value in row.items() if value is not None}
+    file = folder / "given.parquet"
+    with duckdb.connect() as con:
+        con.execute(f"create table given ({', '.join(f'{name} {type_}' for name, type_ in columns.items())})")
+        con.executemany(
+            f"insert into given values ({', '.join('?' * len(columns))})",
+            [[row.get(name) for name in columns] for row in told],
+        )
+        con.execute(f"copy (from given order by key) to '{file}'")
+    return file
+
+
 def s3_options(s3: S3) -> dict:
     given = {"url": f"s3://{s3.bucket}/to/crm", "key_env": "S3_KEY", "secret_env": "S3_SECRET"}
     return {**given, "endpoint_url": s3.url, "region": "us-east-1"}
@@ -81,8 +99,8 @@ def fits(manifest: bytes, files: dict[str, bytes], folder: str = "") -> bool:
 
 def test_three_formats_hold_the_same_rows_with_their_types(tmp_path):
     files = destination(tmp_path)
-    members = rows(1, 2, tier="gold", score=1.5, is_new=True) + rows(3, tier=None, score=2, is_new=None)
-    assert files.put(PLAN, iter(members), NAMES) == 3
+    members = rows(1, 2, tier="gold", score=1.5, is_new=True) + rows(3, tier=None, score=2.0, is_new=None)
+    assert files.put(PLAN, listed(tmp_path, members), NAMES) == 3
     folder = tmp_path / "out" / "drop"
     wanted = [
         ("u001", "u1@example.com", "gold", 1, 1.5, True),
@@ -113,11 +131,11 @@ def test_three_formats_hold_the_same_rows_with_their_types(tmp_path):
 
 def test_the_same_rows_are_the_same_bytes_and_a_list_is_replaced_whole(tmp_path):
     files = destination(tmp_path)
-    files.put(PLAN, iter(rows(*range(500), tier="gold")), NAMES)
+    files.put(PLAN, listed(tmp_path, rows(*range(500), tier="gold")), NAMES)
     before = files_in(tmp_path)
-    destination(tmp_path).put(PLAN, iter(rows(*range(500), tier="gold")), NAMES)
+    destination(tmp_path).put(PLAN, listed(tmp_path, rows(*range(500), tier="gold")), NAMES)
     assert files_in(tmp_path) == before
-    files.put(PLAN, iter(rows(7, tier="gold")), NAMES)
+    files.put(PLAN, listed(tmp_path, rows(7, tier="gold")), NAMES)
     assert b"u007" in files_in(tmp_path)["out/drop/hot_lead_offer.csv"]
     assert b"u008" not in files_in(tmp_path)["out/drop/hot_lead_offer.csv"]
     files.clear(PLAN, NAMES)
@@ -128,25 +146,25 @@ def test_the_same_rows_are_the_same_bytes_and_a_list_is_replaced_whole(tmp_path)
 
 
 def test_only_asked_for_addresses_and_formats_are_there(tmp_path):
-    destination(tmp_path).put(PLAN, iter(rows(1)), NAMES)
-    destination(tmp_path, formats=["jsonl"], addresses=[]).put(PLAN, iter(rows(1)), NAMES)
+    destination(tmp_path).put(PLAN, listed(tmp_path, rows(1)), NAMES)
+    destination(tmp_path, formats=["jsonl"], addresses=[]).put(PLAN, listed(tmp_path, rows(1)), NAMES)
     left = files_in(tmp_path / "out" / "drop")
     assert set(left) == {"hot_lead_offer.jsonl", "hot_lead_offer.manifest.json"}
     assert b"@" not in left["hot_lead_offer.jsonl"]
 
 
 def test_no_cell_of_the_csv_is_a_formula_and_awkward_values_stay_what_they_are(tmp_path):
-    odd = {"tier": '=HYPERLINK("x")', "visits": 2**70, "score": float("nan"), "is_new": 'a "b", \n ü🌦'}
+    odd = {"tier": '=HYPERLINK("x")', "visits": 2**62, "score": float("nan"), "is_new": 'a "b", \n ü🌦'}
     fine = {"tier": "-3", "visits": 1, "score": -1e-7, "is_new": ""}
-    destination(tmp_path).put(PLAN, iter(rows(1, **odd) + rows(2, **fine)), NAMES)
+    destination(tmp_path).put(PLAN, listed(tmp_path, rows(1, **odd) + rows(2, **fine)), NAMES)
     folder = tmp_path / "out" / "drop"
     with (folder / "hot_lead_offer.csv").open(encoding="utf-8", newline="") as file:
         _, first, second = csv.reader(file)
-    assert first[2:] == ["'" + odd["tier"], str(2**70), "", odd["is_new"]]
+    assert first[2:] == ["'" + odd["tier"], str(2**62), "", odd["is_new"]]
     assert second[2:] == ["-3", "1", "-1e-07", ""]
     with duckdb.connect() as con:
         found = con.execute(f"select tier, visits, score, is_new from '{folder}/hot_lead_offer.parquet'").fetchall()
-    assert found == [(odd["tier"], str(2**70), None, odd["is_new"]), ("-3", "1", -1e-7, "")]
+    assert found == [(odd["tier"], 2**62, None, odd["is_new"]), ("-3", 1, -1e-7, "")]
 
 
 @pytest.mark.parametrize("login", ["password", "private_key"])
@@ -155,8 +173,8 @@ def test_an_sftp_server_gets_the_files_of_a_folder(tmp_path, sftp, login, monkey
     given = {"password": {"password_env": "SFTP_PASSWORD"}, "private_key": {"private_key_env": "SFTP_KEY"}}[login]
     there = destination(tmp_path, sftp_options(sftp, **given))
     for members in (rows(1, 2), rows(2, 3, tier="gold")):
-        there.put(PLAN, iter(members), NAMES)
-        destination(tmp_path).put(PLAN, iter(members), NAMES)
+        there.put(PLAN, listed(tmp_path, members), NAMES)
+        destination(tmp_path).put(PLAN, listed(tmp_path, members), NAMES)
         assert files_in(sftp.root / "in" / "drop") == files_in(tmp_path / "out" / "drop")
     assert Sftp.password not in repr(vars(there))
     there.clear(PLAN, NAMES)
@@ -166,38 +184,40 @@ def test_an_sftp_server_gets_the_files_of_a_folder(tmp_path, sftp, login, monkey
 
 def test_an_s3_bucket_gets_the_files_of_a_folder(tmp_path, s3):
     there = destination(tmp_path, s3_options(s3))
-    there.put(PLAN, iter(rows(1, 2)), NAMES)
-    destination(tmp_path, s3_options(s3), formats=["csv"]).put(PLAN, iter(rows(3)), NAMES)
-    destination(tmp_path, formats=["csv"]).put(PLAN, iter(rows(3)), NAMES)
+    there.put(PLAN, listed(tmp_path, rows(1, 2)), NAMES)
+    destination(tmp_path, s3_options(s3), formats=["csv"]).put(PLAN, listed(tmp_path, rows(3)), NAMES)
+    destination(tmp_path, formats=["csv"]).put(PLAN, listed(tmp_path, rows(3)), NAMES)
     local = files_in(tmp_path / "out" / "drop")
     found = {name: content for name, content in s3.files().items() if "hot_lead_offer" in name}
     assert found == {f"to/crm/drop/{name}": content for name, content in local.items()}
     assert files_in(tmp_path / "outgoing") == {}
 
 
-#: What is killed while it uploads: a list of some megabytes.
+#: What is killed while it writes the files of a list of some megabytes, or while it uploads them.
 CHILD = """
 import json, sys
-from orchestration.activation.destinations.files import Files
-from orchestration.activation.destinations.interface import Row, Target
-options, megabytes, pause = json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-def rows():
-    for n in range(megabytes):
-        yield Row(f"u{n:03}", f"u{n:03}", {}, {"text": chr(97 + n) * 2**20})
-        if n == pause:
-            print("half", flush=True)
-            sys.stdin.read()
-Files("drop", options).put(Target("big", "2026-03-02"), rows(), ["text"])
+from pathlib import Path
+from orchestration.activation.destinations import files
+from orchestration.activation.destinations.interface import Target
+options, rows, waits = json.loads(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+write = files.write_file
+def write_and_wait(con, file, *more):
+    write(con, file, *more)
+    print("half", flush=True)
+    sys.stdin.read()
+if waits:
+    files.write_file = write_and_wait
+files.Files("drop", options).put(Target("big", "2026-03-02"), rows, ["text"])
 """
 
 
-def big_rows(megabytes: int):
-    return iter([Row(f"u{n:03}", f"u{n:03}", {}, {"text": chr(97 + n) * 2**20}) for n in range(megabytes)])
+def big_rows(folder: Path, megabytes: int) -> Path:
+    return listed(folder, [Row(f"u{n:03}", f"u{n:03}", {}, {"text": chr(97 + n) * 2**20}) for n in range(megabytes)])
 
 
-def begin(files: Files, megabytes: int, pause: int = -1) -> subprocess.Popen:
-    """Start a child that puts a list there; it waits at a row, or never."""
-    command = [sys.executable, "-c", CHILD, json.dumps(dict(files.given)), str(megabytes), str(pause)]
+def begin(files: Files, rows: Path, waits: bool = False) -> subprocess.Popen:
+    """Start a child that puts a list there; it may wait once a file is written."""
+    command = [sys.executable, "-c", CHILD, json.dumps(dict(files.given)), str(rows), json.dumps(waits)]
     return subprocess.Popen(command, cwd=ROOT, env=dict(os.environ), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
@@ -210,9 +230,9 @@ def kill(child: subprocess.Popen) -> None:
 def test_killed_while_it_writes_a_folder_holds_the_old_list(tmp_path):
     files = destination(tmp_path, formats=["csv"], addresses=[])
     target = Target("big", "2026-03-02")
-    files.put(target, iter(rows(1)), ["text"])
+    files.put(target, listed(tmp_path, rows(1)), ["text"])
     old = files_in(tmp_path / "out" / "drop")
-    child = begin(files, 2, pause=1)
+    child = begin(files, big_rows(tmp_path, 2), waits=True)
     assert child.stdout.readline() == b"half\n"
     kill(child)
     left = files_in(tmp_path / "out" / "drop")
@@ -226,11 +246,11 @@ def test_killed_while_it_uploads_an_sftp_server_holds_whole_files(tmp_path, sftp
     target = Target("big", "2026-03-02")
     given = {"formats": ["csv", "jsonl"], "addresses": []}
     files = destination(tmp_path, sftp_options(sftp), **given)
-    files.put(target, iter(rows(1)), ["text"])
+    files.put(target, listed(tmp_path, rows(1)), ["text"])
     folder = sftp.root / "in" / "drop"
     old = {name: content for name, content in files_in(folder).items() if "big." in name}
     sftp.gate.shut(".big.jsonl.tmp", after=2**20)
-    child = begin(files, 2)
+    child = begin(files, big_rows(tmp_path, 2))
     try:
         assert sftp.gate.reached.wait(20)
         kill(child)
@@ -238,7 +258,7 @@ def test_killed_while_it_uploads_an_sftp_server_holds_whole_files(tmp_path, sftp
     finally:
         sftp.gate.open()
     here = destination(tmp_path, **given)
-    here.put(target, big_rows(2), ["text"])
+    here.put(target, big_rows(tmp_path, 2), ["text"])
     new = files_in(tmp_path / "out" / "drop")
     assert left["big.csv"] == new["big.csv"]
     assert left["big.jsonl"] == old["big.jsonl"]
@@ -246,7 +266,7 @@ def test_killed_while_it_uploads_an_sftp_server_holds_whole_files(tmp_path, sftp
     # a reader who compares knows that the pair is not complete
     assert left["big.manifest.json"] == old["big.manifest.json"]
     assert not fits(left["big.manifest.json"], left)
-    files.put(target, big_rows(2), ["text"])
+    files.put(target, big_rows(tmp_path, 2), ["text"])
     assert {name: content for name, content in files_in(folder).items() if "big." in name} == new
     assert files_in(tmp_path / "outgoing") == {}
 
@@ -254,10 +274,10 @@ def test_killed_while_it_uploads_an_sftp_server_holds_whole_files(tmp_path, sftp
 def test_killed_while_it_uploads_a_bucket_holds_the_old_list(tmp_path, s3):
     target = Target("big", "2026-03-02")
     files = destination(tmp_path, s3_options(s3), formats=["csv"], addresses=[])
-    files.put(target, iter(rows(1)), ["text"])
+    files.put(target, listed(tmp_path, rows(1)), ["text"])
     old = {name: content for name, content in s3.files().items() if "/big." in name}
     s3.gate.shut("big.csv", after=2)
-    child = begin(files, 11)
+    child = begin(files, big_rows(tmp_path, 11))
     try:
         assert s3.gate.reached.wait(20)
         kill(child)
@@ -265,7 +285,7 @@ def test_killed_while_it_uploads_a_bucket_holds_the_old_list(tmp_path, s3):
         s3.gate.open()
     assert {name: content for name, content in s3.files().items() if "/big." in name} == old
     assert s3.half_made() == ["to/crm/drop/big.csv"]
-    files.put(target, big_rows(11), ["text"])
+    files.put(target, big_rows(tmp_path, 11), ["text"])
     assert s3.half_made() == []
     new = {name.rpartition("/")[2]: content for name, content in s3.files().items() if "/big." in name}
     assert len(new["big.csv"]) > 11 * 2**20
@@ -291,12 +311,12 @@ def test_a_server_with_another_key_gets_nothing(tmp_path, sftp):
         {"host_key": "ssh-ed25519 rubbish"},
     ):
         with pytest.raises(WrongSettings, match="trust|host_key") as raised:
-            destination(tmp_path, {**options, **trust}).put(Target("secretly"), iter(rows(1)), NAMES)
+            destination(tmp_path, {**options, **trust}).put(Target("secretly"), listed(tmp_path, rows(1)), NAMES)
         assert Sftp.password not in said(raised)
     assert not list(sftp.root.rglob("*secretly*"))
     hosts.write_text(f"[127.0.0.1]:{sftp.port} {sftp.public_key}\n")
     files = destination(tmp_path, {**options, "known_hosts": str(hosts)})
-    assert files.put(Target("openly"), iter(rows(1)), NAMES) == 1
+    assert files.put(Target("openly"), listed(tmp_path, rows(1)), NAMES) == 1
 
 
 @pytest.mark.parametrize(
@@ -307,28 +327,28 @@ def test_a_login_that_an_sftp_server_refuses_is_a_wrong_setting(tmp_path, sftp, 
     value = value or Sftp(tmp_path).user_key.export_private_key().decode()
     monkeypatch.setenv("SFTP_LOGIN", value)
     with pytest.raises(WrongSettings) as raised:
-        destination(tmp_path, sftp_options(sftp, **{login: "SFTP_LOGIN"})).put(PLAN, iter(rows(1)), NAMES)
+        destination(tmp_path, sftp_options(sftp, **{login: "SFTP_LOGIN"})).put(PLAN, listed(tmp_path, rows(1)), NAMES)
     assert value not in said(raised)
 
 
 def test_a_key_that_s3_refuses_is_a_wrong_setting(tmp_path, s3, monkeypatch):
     monkeypatch.setattr("moto.settings.INITIAL_NO_AUTH_ACTION_COUNT", 0)
     with pytest.raises(WrongSettings) as raised:
-        destination(tmp_path, s3_options(s3)).put(PLAN, iter(rows(1)), NAMES)
+        destination(tmp_path, s3_options(s3)).put(PLAN, listed(tmp_path, rows(1)), NAMES)
     assert S3.secret not in said(raised)
     assert S3.key not in said(raised)
 
 
 def test_a_bucket_that_is_not_there_is_a_wrong_setting(tmp_path, s3):
     with pytest.raises(WrongSettings):
-        destination(tmp_path, {**s3_options(s3), "url": "s3://nowhere"}).put(PLAN, iter(rows(1)), NAMES)
+        destination(tmp_path, {**s3_options(s3), "url": "s3://nowhere"}).put(PLAN, listed(tmp_path, rows(1)), NAMES)
 
 
 def test_a_secret_that_is_not_set_is_named_by_its_variable(tmp_path, s3, sftp, monkeypatch):
     for options, variable in ((s3_options(s3), "S3_SECRET"), (sftp_options(sftp), "SFTP_PASSWORD")):
         monkeypatch.setenv(variable, "")
         with pytest.raises(WrongSettings, match=variable):
-            destination(tmp_path, options).put(PLAN, iter(rows(1)), NAMES)
+            destination(tmp_path, options).put(PLAN, listed(tmp_path, rows(1)), NAMES)
 
 
 def test_a_server_out_of_reach_has_taken_nothing(tmp_path, sftp):
@@ -339,23 +359,23 @@ def test_a_server_out_of_reach_has_taken_nothing(tmp_path, sftp):
         files = destination(tmp_path, options)
         files.patience = Patience(attempts=1, timeout=2)
         with pytest.raises(NotTaken, match="no_connection"):
-            files.put(PLAN, iter(rows(1)), NAMES)
+            files.put(PLAN, listed(tmp_path, rows(1)), NAMES)
     assert files_in(tmp_path / "outgoing") == {}
 
 
 def test_a_server_that_fails_half_way_leaves_an_answer_open(tmp_path, sftp, monkeypatch):
     monkeypatch.setattr(sftp.gate, "holds", lambda name, at: 1 / 0)
     with pytest.raises(LostAnswer, match="upload_lost"):
-        destination(tmp_path, sftp_options(sftp)).put(PLAN, iter(rows(1)), NAMES)
+        destination(tmp_path, sftp_options(sftp)).put(PLAN, listed(tmp_path, rows(1)), NAMES)
 
 
 def test_a_server_that_cannot_replace_a_file_keeps_the_old_one(tmp_path, sftp, monkeypatch):
     files = destination(tmp_path, sftp_options(sftp))
-    files.put(PLAN, iter(rows(1)), NAMES)
+    files.put(PLAN, listed(tmp_path, rows(1)), NAMES)
     old = (sftp.root / "in/drop/hot_lead_offer.csv").read_bytes()
     monkeypatch.setattr(sftp, "can_replace", False)
     with pytest.raises(WrongSettings, match="one step"):
-        files.put(PLAN, iter(rows(2)), NAMES)
+        files.put(PLAN, listed(tmp_path, rows(2)), NAMES)
     assert (sftp.root / "in/drop/hot_lead_offer.csv").read_bytes() == old
 
 
@@ -412,6 +432,6 @@ def test_columns_that_would_be_formulas_are_found():
 
 def test_names_that_lead_elsewhere_are_refused(tmp_path):
     with pytest.raises(BarometerError):
-        destination(tmp_path).put(Target("../../x"), iter(()), NAMES)
+        destination(tmp_path).put(Target("../../x"), None, NAMES)
     with pytest.raises(BarometerError):
         Files("../x", {"url": "out", "base": str(tmp_path)})

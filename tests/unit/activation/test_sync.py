@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
@@ -98,8 +98,10 @@ class Whole(WholeDestination):
     provider: ClassVar[Provider]
     is_deadly: ClassVar[bool] = False
 
-    def put(self, target: Target, rows: Iterator[Row], names: Sequence[str]) -> int:
-        said = {(target.audience, row.key): dict(row.attributes) for row in rows}
+    def put(self, target: Target, rows: Path | None, names: Sequence[str]) -> int:
+        there = duckdb.from_parquet(str(rows)) if rows else duckdb.sql("select '' as key where false")
+        listed = [dict(zip(there.columns, row, strict=True)) for row in there.fetchall()]
+        said = {(target.audience, row["key"]): {name: row.get(name) for name in names} for row in listed}
         self.provider.members = {**{k: v for k, v in self.provider.members.items() if k[0] != target.audience}, **said}
         self.provider.calls.append(("put", [key for _, key in said]))
         if self.is_deadly:
