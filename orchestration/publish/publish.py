@@ -159,7 +159,7 @@ def _write_runs(file: Path, runs: Sequence[tuple[Any, ...]]) -> None:
     with connect_to_write(file) as con:
         con.execute("begin")
         con.execute(f"delete from {table}")
-        con.execute(pipeline_runs.insert_sql(table, pipeline_runs.COLUMNS), pipeline_runs.as_lists(runs))
+        pipeline_runs.insert_rows(con, table, pipeline_runs.COLUMNS, runs)
         con.execute("commit")
 
 

@@ -11,7 +11,7 @@ import duckdb
 
 from orchestration.publish.hashing import keyed_hash
 from orchestration.report import pipeline_runs
-from orchestration.report.pipeline_runs import as_lists, insert_sql
+from orchestration.report.pipeline_runs import insert_rows
 
 #: Table -> its columns, with their types in DuckDB.
 COLUMNS = {
@@ -77,7 +77,7 @@ def replace(con: duckdb.DuckDBPyConnection, schema: str, records: Contents) -> i
     for table, columns, chunks in records:
         con.execute(f"delete from {schema}.{table}")
         for rows in chunks:
-            con.execute(insert_sql(f"{schema}.{table}", columns), as_lists(rows, len(columns)))
+            insert_rows(con, f"{schema}.{table}", columns, rows)
             count += len(rows)
     con.execute("commit")
     return count

@@ -97,8 +97,8 @@ def write_pipeline_runs(con: duckdb.DuckDBPyConnection, activation_file: Path) -
     """Replace the rows of control.pipeline_runs by the record of the stages that have ended, in one transaction."""
     con.execute("begin")
     con.execute("delete from control.pipeline_runs")
-    rows = pipeline_runs.as_lists(pipeline_runs.finished(activation_file))
-    con.execute(pipeline_runs.insert_sql("control.pipeline_runs", pipeline_runs.COLUMNS), rows)
+    rows = pipeline_runs.finished(activation_file)
+    pipeline_runs.insert_rows(con, "control.pipeline_runs", pipeline_runs.COLUMNS, rows)
     con.execute("commit")
 
 
