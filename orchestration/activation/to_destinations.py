@@ -16,6 +16,12 @@ from orchestration.landing.quoting import identifier, literal
 #: Their folder, beside those of the families.
 FOLDER = "destinations"
 _HEADROOM = "headroom_"
+#: What the attribute next_eligible_date is at a provider, whose automations hold back while it lies ahead: empty for
+#: who may be contacted on the plan date (else it would differ for nearly everybody every day), far off for never.
+_HELD_BACK_UNTIL = (
+    "case when pressure.user_id is not null and pressure.next_eligible_date is null then date '9999-12-31' "
+    "when pressure.next_eligible_date > pressure.as_of + 1 then pressure.next_eligible_date end"
+)
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ def _segment_rows(
         if column.startswith(_HEADROOM) and column not in types
     }
     others = {column: f"channels_left.{identifier(column)}" for column in headrooms}
-    others["next_eligible_date"] = "pressure.next_eligible_date"
+    others["next_eligible_date"] = _HELD_BACK_UNTIL
     columns = [
         *_fixed(destination, {kind: f"reached.{kind}" for kind in addresses}, "reached."),
         *_attributes(target, types | _types(con, "build.marts.contact_pressure", "next_eligible_date"), others, "u."),

@@ -59,8 +59,9 @@ TABLES = """
         case when n = 1 then ['shoes', 'hats'] when n = 6 then [] end
     from range(1, 8) as numbers(n);
 
-    create table build.marts.contact_pressure(user_id varchar, next_eligible_date date);
-    insert into build.marts.contact_pressure values ('u1', '2026-06-12');
+    create table build.marts.contact_pressure(user_id varchar, as_of date, next_eligible_date date);
+    insert into build.marts.contact_pressure values
+        ('u1', '2026-06-10', '2026-06-12'), ('u2', '2026-06-10', '2026-06-11'), ('u6', '2026-06-10', null);
     create table build.marts.contact_pressure_by_channel(user_id varchar, channel varchar, headroom integer);
     insert into build.marts.contact_pressure_by_channel values ('u1', 'email', 2), ('u1', 'sms', 0), ('u6', 'email', 1);
     create table build.marts.audience_catalog(audience varchar, candidates bigint);
@@ -181,9 +182,10 @@ def test_segments_are_of_those_whom_marketing_reaches_on_the_channels(
     ]
     attributes = [[row[name] for name in mapped.names] for row in rows]
     assert attributes[0] == [None, 1, 1.5, True, "2026-01-02", "shoes|hats", 2, 0, "2026-06-12"]
+    # who may be contacted on the plan date is held back by nothing
     assert attributes[1] == ["loyal", 2, 2.5, False, "2026-01-02", None, None, None, None]
-    # nobody's interests are none, and no empty text
-    assert attributes[3] == ["loyal", 6, 6.5, False, "2026-01-02", None, 1, None, None]
+    # nobody's interests are none, and no empty text; a cap of 0 is never
+    assert attributes[3] == ["loyal", 6, 6.5, False, "2026-01-02", None, 1, None, "9999-12-31"]
     assert {row["_channel"] for row in rows} == {None}
     assert lists.candidates == lists.rows == {("crm", SEGMENTS): 4}
 
