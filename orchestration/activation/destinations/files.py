@@ -126,11 +126,11 @@ class Files(WholeDestination):
         return self._work / f".{file_name(target.audience)}.tmp"
 
     def _make(self, scratch: Path, audience: str, rows: Path | None, names: Sequence[str]) -> tuple[list[Path], int]:
-        source = self._source(rows, ("user_id", *sorted(self.addresses), *names))
-        columns = [identifier(name) for name in ("user_id", *sorted(self.addresses), *names)]
+        columns = ("user_id", *sorted(self.addresses), *names)
+        source = self._source(rows, columns)
         files = [scratch / f"{audience}.{one}" for one in self._formats]
         for file in files:
-            write_file(self._writer, file, source, columns, "user_id")
+            write_file(self._writer, file, source, [identifier(column) for column in columns], "user_id")
         return files, count_rows(self._writer, source)
 
     def _source(self, rows: Path | None, names: Sequence[str]) -> str:
