@@ -257,6 +257,18 @@ def test_who_was_in_a_list_whose_delivery_was_killed_is_taken_out(
     assert "u2" not in world.keys
 
 
+def test_rows_on_their_way_are_gone_after_a_sync_also_those_that_a_killed_one_left(tmp_path: Path) -> None:
+    world = World(tmp_path, Whole)
+    world.extract(D1, _people("u1"))
+    left = tmp_path / "outgoing" / ".here.winback.tmp" / "rows.parquet"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half a list")
+    for _ in ("delivered", "nothing to send"):
+        world.sync(D1)
+        assert world.keys == ["u1"]
+        assert list((tmp_path / "outgoing").iterdir()) == []
+
+
 def test_a_key_goes_whose_new_holder_may_not_be_sent(tmp_path: Path) -> None:
     world = World(tmp_path, ByEmail, audience=SEGMENTS)
     world.extract(D1, {"u1": {"email": "a@example.com", "variant": "a"}})

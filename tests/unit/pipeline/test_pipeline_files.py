@@ -7,8 +7,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 from orchestration.errors import BarometerError, hint_of_machine
+from orchestration.settings import ROOT
 from orchestration.warehouse.files import MEMORY_LIMIT, open_duckdb
 
 
@@ -22,6 +24,14 @@ def test_a_file_that_was_not_finished_does_not_stand_in_the_way(tmp_path: Path) 
         assert con.execute("from t").fetchall() == [(1,)]
     assert [path.name for path in tmp_path.iterdir()] == ["working.duckdb"]
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_dbt_merges_row_groups_as_all_others_do(tmp_path: Path) -> None:
+    profile = yaml.safe_load((ROOT / "profiles.yml").read_text(encoding="utf-8"))["barometer"]["outputs"]["duckdb"]
+    with open_duckdb(tmp_path / "working.duckdb") as con:
+        assert con.execute("select current_setting('max_vacuum_tasks')").fetchone() == (
+            profile["settings"]["max_vacuum_tasks"],
+        )
 
 
 def test_a_file_that_cannot_be_opened_names_doctor(tmp_path: Path) -> None:
