@@ -28,7 +28,10 @@ from orchestration.warehouse.lock import not_beside_a_run
 PROPOSED = "proposed"
 _HOW_TO_CALL = "Name a CSV file like dbt_project/seeds/contact_policy.csv: make simulate POLICY=my_caps.csv"
 _BUILD_FIRST = "Run the pipeline for a day that is over: make run"
-_MEASURED = "select min(contact_date), max(contact_date) from intermediate.int_contact_segments"
+_MEASURED = """
+    select min(contact_date), max(contact_date) from marts.fct_contacts
+    where is_contact and contact_date >= (select min(contact_date) from intermediate.int_contact_segments)
+"""
 _HAS_MEASURES = """
     select 1 from duckdb_columns()
     where database_name = current_database() and table_name = 'int_contact_segments' and column_name = 'policy_segment'

@@ -14,7 +14,13 @@ from tests.benchmarks.plan import forget_peak, len_of, peak_gigabytes
 from tests.benchmarks.world import AS_OF, fill, seconds_of
 
 _MEMORY_LIMIT = "4GB"
-_MODELS = ("int_engagement_spans", "int_fatigued_before_contacts", "int_contact_segments", "int_message_orders")
+_MODELS = (
+    "int_engagement_spans",
+    "int_fatigued_before_contacts",
+    "int_segments_before_contacts",
+    "int_contact_segments",
+    "int_message_orders",
+)
 #: Messages a user: five to everybody, and three times as many in all to every fifth, who is often tired.
 _MESSAGES_A_USER = 20
 _TO_FEW = """

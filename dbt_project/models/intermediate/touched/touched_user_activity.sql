@@ -1,5 +1,5 @@
 -- One row per (user_id, activity_date) whose events rows loaded since the last build of the rollups of activity touch.
-{%- set rollups = ['int_sessions', 'int_user_activity_daily', 'int_user_interest_daily', 'int_engagement_spans'] %}
+{%- set rollups = ['int_sessions', 'int_user_activity_daily', 'int_user_interest_daily', 'int_engagement_spans', 'int_fatigued_before_contacts', 'int_segments_before_contacts'] %}
 with
 
 links as (

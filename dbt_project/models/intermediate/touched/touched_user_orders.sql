@@ -1,19 +1,20 @@
--- One row per (user_id, order_date) whose orders rows loaded since the last build of int_user_orders_daily touch.
+-- One row per (user_id, order_date) whose orders rows loaded since the last build of the rollups of orders touch.
+{%- set rollups = ['int_user_orders_daily', 'int_fatigued_before_contacts', 'int_segments_before_contacts'] %}
 with
 
 orders as (
 
-    select order_id from {{ source('raw', 'orders') }} where {{ loaded_since('int_user_orders_daily') }}
+    select order_id from {{ source('raw', 'orders') }} where {{ loaded_since(rollups) }}
 
     union
 
-    select order_id from {{ ref('stg_order_items') }} where {{ loaded_since('int_user_orders_daily') }}
+    select order_id from {{ ref('stg_order_items') }} where {{ loaded_since(rollups) }}
 
     union
 
     select coalesce(parent_id, key_id) as order_id
     from {{ source('raw', 'touches') }}
-    where dataset in ('orders', 'order_items') and {{ loaded_since('int_user_orders_daily') }}
+    where dataset in ('orders', 'order_items') and {{ loaded_since(rollups) }}
 
 )
 
@@ -26,4 +27,4 @@ union
 
 select user_id, {{ business_date('happened_at') }} as order_date
 from {{ source('raw', 'touches') }}
-where dataset = 'orders' and {{ loaded_since('int_user_orders_daily') }}
+where dataset = 'orders' and {{ loaded_since(rollups) }}

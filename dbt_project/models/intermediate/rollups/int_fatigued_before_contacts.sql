@@ -1,9 +1,32 @@
--- One row per (user_id, contact_date) with a contact in the measured days, before which the user had as many contacts without an answer as make somebody fatigued, as known on the day before.
-{{ config(database='build') }}
+-- One row per (user_id, contact_date) with a message that may be a contact, before which the user had as many contacts without an answer as make somebody fatigued, as known on the day before.
+{{ config(
+    unique_key=['user_id', 'contact_date'],
+    meta={'touched_by': 'touched_contact_segments', 'touched_keys': ['user_id', 'contact_date'],
+          'built_by_month_of': ['messages', 'sent_at'], 'logic_version': 1,
+          'fingerprint_seeds': ['channels'],
+          'fingerprint_vars': ['fatigue_contact_days', 'fatigue_contacts']}
+) }}
+-- depends_on: {{ ref('touched_contact_segments') }}
 {%- set days = var('fatigue_contact_days') %}
-{%- set reach = var('measures_days') + days %}
+{#- A message of the window's first day may be sent at its midnight, and answered by a visit of the day before. #}
+{%- set reach = days + 1 %}
 
 with
+
+{%- if is_incremental() %}
+
+touched as (
+
+    select user_id, contact_date from {{ ref('touched_contact_segments') }}
+
+),
+
+users_touched as (
+
+    select user_id, min(contact_date) as first_date from touched group by user_id
+
+),
+{%- endif %}
 
 -- whatever could have been a contact: that it failed or bounced may have become known later than the day asked about
 messages as (
@@ -13,12 +36,22 @@ messages as (
         messages.user_id,
         messages.sent_at,
         messages.contact_date,
-        messages.is_contact,
+        messages.failed_date is not null
+        or messages.hard_bounced_date is not null
+        or messages.bounced_at is not null as is_troubled,
         case when channels.reports_reactions then 1 else 0 end as is_asked
-    from {{ ref('fct_contacts') }} as messages
+    from {{ ref('int_message_outcomes') }} as messages
     inner join {{ ref('channels') }} as channels
         on messages.channel = channels.channel and channels.counts_towards_pressure
-    where messages.message_class = 'marketing' and {{ in_last('messages.contact_date', reach) }}
+    {%- if is_incremental() %}
+    inner join users_touched
+        on messages.user_id = users_touched.user_id and messages.contact_date > {{ add_days('users_touched.first_date', -reach) }}
+    {%- endif %}
+    where
+        messages.message_class = 'marketing'
+        {%- if not is_incremental() %}
+        and {{ in_part('messages', 'contact_date', 'sent_at', days_before=reach) }}
+        {%- endif %}
 
 ),
 
@@ -38,9 +71,12 @@ eves as (
         {{ add_days('contact_date', -1) }} as eve,
         min(number - is_asked) as last_number
     from numbered
-    where {{ in_last('contact_date', var('measures_days')) }}
+    {%- if is_incremental() %}
+    where (user_id, contact_date) in (select user_id, contact_date from touched)
+    {%- else %}
+    where {{ in_part('numbered', 'contact_date') }}
+    {%- endif %}
     group by user_id, contact_date
-    having bool_or(is_contact)
 
 ),
 
@@ -82,9 +118,12 @@ answers as (
         greatest(events.event_date, messages.contact_date) as known_from,
         {{ end_of_time() }} as known_until
     from {{ ref('int_message_events__classified') }} as events
-    inner join {{ ref('fct_contacts') }} as messages on events.message_id = messages.message_id
+    inner join {{ ref('int_message_outcomes') }} as messages on events.message_id = messages.message_id
     inner join users on messages.user_id = users.user_id
-    where events.is_reaction and {{ in_last('events.event_date', reach) }}
+    where
+        events.is_reaction
+        and messages.last_reaction_at is not null
+        and {{ in_part('events', 'event_date', 'occurred_at', days_before=reach) }}
 
     union all
 
@@ -95,7 +134,7 @@ answers as (
         sessions.known_until
     from {{ ref('int_sessions') }} as sessions
     inner join users on sessions.user_id = users.user_id
-    where {{ in_last('sessions.activity_date', reach) }} and sessions.known_from <= {{ as_of() }}
+    where {{ in_part('sessions', 'activity_date', days_before=reach) }}
     group by sessions.user_id, sessions.activity_date, sessions.known_from, sessions.known_until
 
     union all
@@ -107,7 +146,7 @@ answers as (
         orders.known_until
     from {{ ref('stg_orders') }} as orders
     inner join users on orders.user_id = users.user_id
-    where {{ is_order('orders') }} and {{ in_last('orders.order_date', reach) }}
+    where {{ is_order('orders') }} and {{ in_part('orders', 'order_date', days_before=reach) }}
 
 ),
 
@@ -175,12 +214,8 @@ arrivals as (
 
     select events.*
     from {{ ref('int_message_events__classified') }} as events
-    inner join (
-        select distinct troubles.message_id
-        from {{ ref('int_message_events__classified') }} as troubles
-        inner join asked on troubles.message_id = asked.message_id
-        where troubles.is_failed or troubles.is_hard_bounce or troubles.is_soft_bounce
-    ) as troubled on events.message_id = troubled.message_id
+    inner join asked on events.message_id = asked.message_id
+    where asked.is_troubled
 
 ),
 
