@@ -78,6 +78,7 @@ CONTROL_TABLES = [
     for name, description in {
         "run_context": "The one row that says which date the run asks about; models read no clock.",
         "watermarks": "The last load that each incremental model holds.",
+        "checked_models": "Incremental models as the last run whose checks passed has left them.",
         "planned_contacts": "What plan lists carried, and whom the plan held out, from the files of planned_contacts/.",
         "planned_tests": "Since when the test of each campaign is as it is, from the files of planned_contacts/.",
         "pipeline_runs": "What the stages of each run took and came to, from warehouse/activation.sqlite.",
@@ -198,7 +199,10 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition, start: StartDb
         plan_of_the_night = selected & unmade if build.kind == INTRADAY else set()
         skipped = partial(_skipped, context.assets_def, context.selected_asset_check_keys)
         if not selected:
-            # somebody runs checks alone: they look at what is there
+            # somebody runs checks alone: they look at all that is there
+            with open_duckdb(settings.working_file) as con:
+                prepare.create_control_schema(con)
+                prepare.distrust_all_models(con)
             names = [key.name for key in context.selected_asset_check_keys]
             yield from run_dbt(context, warehouse, ["--select", *names], is_backfill=False)
         elif not selected & of_a_date:

@@ -217,13 +217,15 @@ def begin_upstream(settings: Settings, build: Build, built_at: datetime) -> None
     with open_duckdb(settings.working_file) as con:
         create_raw_schema(con)
         prepare.create_control_schema(con)
+        prepare.distrust_changed_models(con)
         build_state.store_fingerprint(con, None, build_state.UPSTREAM)
         prepare.write_run_context(con, prepare.RunContext(settings.as_of, build.is_final, built_at))
 
 
 def finish_upstream(settings: Settings, build: Build) -> None:
-    """Say that staging, rollups and seeds are whole. ``build`` was asked for before dbt started."""
+    """Say that staging, rollups and seeds are whole, and sound. ``build`` was asked for before dbt started."""
     with open_duckdb(settings.working_file) as con:
+        prepare.trust_models(con)
         build_state.store_fingerprint(con, build.upstream, build_state.UPSTREAM)
 
 

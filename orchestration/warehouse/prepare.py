@@ -33,6 +33,7 @@ def create_control_schema(con: duckdb.DuckDBPyConnection) -> None:
         "(as_of date, plan_date date, is_final boolean, built_at timestamp, max_load_id bigint)"
     )
     con.execute("create table if not exists control.watermarks(model_name varchar, load_id bigint)")
+    con.execute("create table if not exists control.checked_models(model_name varchar, load_id bigint)")
     con.execute("create table if not exists control.model_fingerprints(model_name varchar, fingerprint varchar)")
     con.execute("create table if not exists control.facts(name varchar, value varchar)")
     con.execute("create table if not exists control.build_state(fingerprint varchar)")
@@ -108,6 +109,27 @@ def last_load_id(con: duckdb.DuckDBPyConnection) -> int:
     return int(row[0]) if row else 0
 
 
+def distrust_changed_models(con: duckdb.DuckDBPyConnection) -> None:
+    """Have the keys of a model checked whole in this run, where it changed since the last run whose checks passed."""
+    con.execute(
+        "delete from control.checked_models where (model_name, load_id) not in "
+        "(select (model_name, load_id) from control.watermarks)"
+    )
+
+
+def distrust_all_models(con: duckdb.DuckDBPyConnection) -> None:
+    """Have the keys of every model checked whole."""
+    con.execute("delete from control.checked_models")
+
+
+def trust_models(con: duckdb.DuckDBPyConnection) -> None:
+    """Say that the checks of all incremental models, as they are now, have passed."""
+    con.execute("begin")
+    con.execute("delete from control.checked_models")
+    con.execute("insert into control.checked_models by name from control.watermarks")
+    con.execute("commit")
+
+
 def drop_changed_models(con: duckdb.DuckDBPyConnection, wanted: Mapping[str, str]) -> list[str]:
     """Drop incremental models whose logic, seeds or vars changed, so that dbt builds them in full; return their names.
 
@@ -124,6 +146,7 @@ def drop_changed_models(con: duckdb.DuckDBPyConnection, wanted: Mapping[str, str
             con.execute(f'drop table "{schemas[name]}"."{name}"')
             changed.append(name)
         con.execute("delete from control.watermarks where model_name = ?", [name])
+        con.execute("delete from control.checked_models where model_name = ?", [name])
         con.execute("delete from control.model_fingerprints where model_name = ?", [name])
         con.execute("insert into control.model_fingerprints values (?, ?)", [name, fingerprint])
         con.execute("commit")

@@ -98,6 +98,7 @@ AS_OF_MODELS = {
 ASSETS = {
     "raw": {*DATASETS, *LEDGERS},
     "control": {
+        "checked_models",
         "pipeline_runs",
         "planned_contacts",
         "planned_tests",

@@ -90,3 +90,27 @@
     ) as touched
     where {{ loaded_since(model_name) }}
 {%- endmacro %}
+
+
+{% macro where_changed(relation, columns) -%}
+    {#-
+        Limits a check of keys to those that may have a row more than at the last run whose checks passed: of an incremental
+        model that was checked then and not built whole since, those of its touched keys. Of any other, all.
+    -#}
+    {%- set checked = source('incremental', 'checked_models') -%}
+    {%- if execute and flags.WHICH in ('build', 'test') -%}
+        {%- set node = graph.nodes.get('model.barometer.' ~ relation.identifier) -%}
+        {%- if node and node.config.materialized == 'incremental'
+            and run_query('select 1 from ' ~ checked ~ " where model_name = '" ~ node.name ~ "'").rows | length -%}
+            {%- set keys = node.config.meta['touched_keys'] | join(', ') -%}
+            {%- set touched = '(' ~ keys ~ ') in (select ' ~ keys ~ ' from '
+                ~ graph.nodes['model.barometer.' ~ node.config.meta['touched_by']].relation_name ~ ')' -%}
+            {%- if node.config.meta['touched_keys'] | reject('in', columns) | list -%}
+                {%- set key = columns | join(', ') -%}
+                where ({{ key }}) in (select {{ key }} from {{ relation }} where {{ touched }})
+            {%- else -%}
+                where {{ touched }}
+            {%- endif -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}

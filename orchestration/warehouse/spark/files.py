@@ -55,7 +55,7 @@ def take_over(settings: Settings) -> None:
         folder.chmod(0o700)
         state = {"id": uuid.uuid4().hex, "folder": str(folder)}
         con.execute("begin")
-        for table in ("spark_folder", "watermarks", "model_fingerprints", "upstream_state"):
+        for table in ("spark_folder", "watermarks", "checked_models", "model_fingerprints", "upstream_state"):
             con.execute(f"delete from control.{table}")
         con.execute("insert into control.spark_folder values (?)", [state["id"]])
         con.execute("commit")
