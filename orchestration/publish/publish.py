@@ -136,7 +136,7 @@ def publish_records(settings: Settings) -> int:
         remove_duckdb(temporary)
         shutil.copyfile(published, temporary)
         with connect_to_write(temporary) as con:
-            rows = sync_records.replace(con, MARTS, sync_records.contents(settings.activation_file, key))
+            rows = sync_records.write(con, settings.activation_file, MARTS, key, has_runs=True)
             con.execute("checkpoint")
         _put_in_place(temporary, published)
     finally:

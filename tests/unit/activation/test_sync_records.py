@@ -87,3 +87,14 @@ def test_user_ids_are_hashed_where_they_are_to_be_and_never_written_without_a_ke
     object.__setattr__(settings, "hash_key", "secret")
     publish_records(settings)
     assert {user for user, *_ in rows(settings)} == {keyed_hash(user, "secret") for user in ("u1", "u2")}
+
+
+def test_any_user_id_comes_out_as_it_is(settings: _Told) -> None:
+    odd = [*"\"',\\;", ' "a ', '""', "two\nlines", "cr\r", "crlf\r\n.", "tab\t", "NULL", "\\N"]
+    odd += ["é", "0", "=1+1", "#", "x" * 3000]
+    with open_ledger(settings.activation_file) as con:
+        sent = [Sending(f"k{number}", user) for number, user in enumerate(odd)]
+        Ledger(con, "other").begin_set("vip", "t", None, sent, "2026-07-01 03:00:00")
+    publish_records(settings)
+    assert sorted(user for user, *_ in rows(settings)) == sorted(["u1", "u2", *odd])
+    assert {error for user, _, error in rows(settings) if user in odd} == {None}
