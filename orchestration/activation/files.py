@@ -23,6 +23,15 @@ FORMATS = {
 _FILE_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
+def fill(con: duckdb.DuckDBPyConnection, table: str, query: str) -> None:
+    """Fill a temp table with the rows of a query, with all threads; ``con`` has one again after it."""
+    con.execute("reset threads")
+    try:
+        con.execute(f"create or replace temp table {table} as {query}")
+    finally:
+        con.execute("set threads = 1")
+
+
 def write_pair(con: duckdb.DuckDBPyConnection, path: Path, rows: str, columns: Sequence[str], order: str) -> int:
     """Write ``path``.csv and ``path``.parquet, and return how many rows each has.
 
@@ -30,9 +39,10 @@ def write_pair(con: duckdb.DuckDBPyConnection, path: Path, rows: str, columns: S
     columns that sorts them, all in the table. No cell of the CSV is a formula. ``con`` has one thread, else the same
     rows may come out as other bytes.
     """
+    fill(con, "sorted_rows", f"select {', '.join(columns)} {rows} order by {order}")
     for suffix in ("parquet", "csv"):
-        write_file(con, path.with_name(f"{path.name}.{suffix}"), rows, columns, order)
-    return count_rows(con, rows)
+        write_file(con, path.with_name(f"{path.name}.{suffix}"), "from sorted_rows", columns)
+    return count_rows(con, "from sorted_rows")
 
 
 def count_rows(con: duckdb.DuckDBPyConnection, rows: str) -> int:
@@ -41,11 +51,17 @@ def count_rows(con: duckdb.DuckDBPyConnection, rows: str) -> int:
     return int(row[0]) if row else 0
 
 
-def write_file(con: duckdb.DuckDBPyConnection, file: Path, rows: str, columns: Sequence[str], order: str) -> None:
-    """Write rows as `write_pair` does to one file, as what its suffix says: a key of `FORMATS`."""
+def write_file(
+    con: duckdb.DuckDBPyConnection, file: Path, rows: str, columns: Sequence[str], order: str | None = None
+) -> None:
+    """Write rows as `write_pair` does to one file, as what its suffix says: a key of `FORMATS`.
+
+    Without an ``order`` they come as they lie, which one thread keeps.
+    """
     selected = [_harmless(column) for column in columns] if file.suffix == ".csv" else columns
     options = FORMATS[file.suffix.removeprefix(".")]
-    con.execute(f"copy (select {', '.join(selected)} {rows} order by {order}) to {literal(str(file))} ({options})")
+    sorting = f"order by {order}" if order else ""
+    con.execute(f"copy (select {', '.join(selected)} {rows} {sorting}) to {literal(str(file))} ({options})")
     file.chmod(0o600)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.activation.files import file_name, write_pair
+from orchestration.activation.files import file_name, fill, write_pair
 from orchestration.landing.quoting import literal
 
 #: Their folder, beside those of the families.
@@ -116,9 +116,10 @@ def held_out(since: Mapping[str, date]) -> str:
 
 def _select_plan(con: duckdb.DuckDBPyConnection) -> None:
     """Fill the temp table ``plan_rows``: what the plan contacts, with address, time zone and hours."""
-    con.execute(
+    fill(
+        con,
+        "plan_rows",
         f"""
-        create or replace temp table plan_rows as
         with profiles as (
             select user_id, timezone, upper(trim(country)) as country from intermediate.int_user_profiles
         ),
@@ -147,5 +148,5 @@ def _select_plan(con: duckdb.DuckDBPyConnection) -> None:
         left join hours as own on plan.channel = own.channel and profiles.country = own.country
         left join hours as others on plan.channel = others.channel and others.country is null
         where plan.holdout_kind is null
-        """
+        """,
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import duckdb
 
+from orchestration.activation.files import fill
+
 
 def select_reach(con: duckdb.DuckDBPyConnection) -> None:
     """Fill the temp table ``reach``: one row per (user_id, channel) with a usable address as of the date.
@@ -15,9 +17,10 @@ def select_reach(con: duckdb.DuckDBPyConnection) -> None:
     Its columns: address, may_get_marketing (consent and no suppression as of the date), is_vetoed (for marketing) and
     is_vetoed_for_service (for transactional and service messages). ``con`` has the working database in use.
     """
-    con.execute(
+    fill(
+        con,
+        "reach",
         """
-        create or replace temp table reach as
         select
             permissions.user_id,
             permissions.channel,
@@ -28,5 +31,5 @@ def select_reach(con: duckdb.DuckDBPyConnection) -> None:
         from intermediate.int_channel_permissions as permissions
         left join intermediate.int_channel_vetoes as vetoes
             on permissions.user_id = vetoes.user_id and permissions.channel = vetoes.channel
-        """
+        """,
     )

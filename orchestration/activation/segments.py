@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.activation.files import file_name, write_pair
+from orchestration.activation.files import file_name, fill, write_pair
 from orchestration.landing.quoting import literal
 
 #: The families that are extracted; each gets a folder, each of its segments a file.
@@ -32,9 +32,10 @@ def write_segments(con: duckdb.DuckDBPyConnection, folder: Path) -> Segments:
     holdout and whoever is in the seed do_not_contact.
     ``con`` has the temp table reach, and the build attached as ``build``.
     """
-    con.execute(
+    fill(
+        con,
+        "members",
         """
-        create or replace temp table members as
         select
             reach.user_id,
             reach.channel,
@@ -45,24 +46,25 @@ def write_segments(con: duckdb.DuckDBPyConnection, folder: Path) -> Segments:
         left join build.intermediate.int_universal_holdout as held_out on reach.user_id = held_out.user_id
         anti join policy.do_not_contact as listed on reach.user_id = listed.user_id
         where reach.may_get_marketing
-        """
+        """,
     )
-    con.execute(
+    families = ", ".join(map(literal, FAMILIES))
+    fill(
+        con,
+        "segment_rows",
         f"""
-        create or replace temp table segment_rows as
         select segments.family, segments.segment, members.user_id, members.channel, members.address
         from build.marts.user_segments as segments
         inner join members on segments.user_id = members.user_id
         where
-            segments.family in ({", ".join(map(literal, FAMILIES))})
-            and not members.is_vetoed and not members.is_held_out
-        """
+            segments.family in ({families}) and not members.is_vetoed and not members.is_held_out
+        """,
     )
     rows = {
         (family, segment): _write_segment(con, folder / family, family, segment)
-        for family in FAMILIES
-        for (segment,) in con.execute(
-            "select segment from build.marts.segment_catalog where family = ? order by position", [family]
+        for family, segment in con.execute(
+            "select family, segment from build.marts.segment_catalog "
+            f"where family in ({families}) order by family, position"
         ).fetchall()
     }
     (counts,) = con.execute(

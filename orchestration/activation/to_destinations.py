@@ -10,7 +10,7 @@ import duckdb
 
 from orchestration.activation.configuration import DestinationConfig, TargetConfig
 from orchestration.activation.destinations.interface import SEGMENTS
-from orchestration.activation.files import count_rows, file_name, write_file
+from orchestration.activation.files import count_rows, file_name, fill, write_file
 from orchestration.landing.quoting import identifier, literal
 
 #: Their folder, beside those of the families.
@@ -61,20 +61,29 @@ def write_lists(
                 if target.audience == SEGMENTS
                 else _plan_rows(con, destination, target, kinds)
             )
-            con.execute(f"create or replace temp table list_rows as {query}")
+            fill(con, "list_rows", query)
             columns = [column for column, *_ in con.execute("describe list_rows").fetchall()]
             selected = [identifier(column) for column in columns]
-            con.execute(
-                "create or replace temp view list_keys as select * from list_rows where key is not null "
-                # by all columns: a user may have two messages of an audience
-                f"qualify row_number() over (partition by key order by user_id, {', '.join(selected)}) = 1"
-            )
-            write_file(con, list_file(folder, *where), "from list_keys", selected, "key")
+            fill(con, "list_keys", _once_a_key(selected))
+            write_file(con, list_file(folder, *where), "from list_keys", selected)
             rows[where] = count_rows(con, "from list_keys")
             ((keys,),) = con.execute("select count(key) from list_rows").fetchall()
             shared[where] = keys - rows[where]
             candidates[where] = of_audience.get(target.audience, rows[where])
     return DestinationLists(rows, shared, candidates)
+
+
+def _once_a_key(columns: Sequence[str]) -> str:
+    """SQL for one row a key of the temp table list_rows, in the order of keys.
+
+    The first by all columns: a user may have two messages of an audience. Most have one, and are not sorted by them.
+    """
+    return (
+        "with repeated as (select key from list_rows where key is not null group by key having count(*) > 1) "
+        "select * from list_rows where key is not null and key not in (from repeated) union all "
+        "select * from list_rows where key in (from repeated) "
+        f"qualify row_number() over (partition by key order by user_id, {', '.join(columns)}) = 1 order by key"
+    )
 
 
 def _plan_rows(

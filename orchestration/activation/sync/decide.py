@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from orchestration.activation.destinations.interface import ACCEPTED, REJECTED
-from orchestration.activation.sync.ledger import SET, Entry
+from orchestration.activation.sync.ledger import SET, Entry, Sending
 from orchestration.errors import BarometerError
 
 
@@ -19,6 +19,9 @@ class Wanted(NamedTuple):
     channel: str | None = None
 
 
+_Row = TypeVar("_Row", Wanted, Sending)
+
+
 def is_said(entry: Entry, hash_: str) -> bool:
     """Whether a wanted row needs no call: it is accepted as it is, or was refused as it is for ever.
 
@@ -29,7 +32,7 @@ def is_said(entry: Entry, hash_: str) -> bool:
     return entry.status == REJECTED and entry.operation == SET and bool(entry.is_permanent) and entry.sent_hash == hash_
 
 
-def merged(wanted: Iterable[Wanted], entries: Iterable[Entry]) -> Iterator[tuple[Wanted | None, Entry | None]]:
+def merged(wanted: Iterable[_Row], entries: Iterable[Entry]) -> Iterator[tuple[_Row | None, Entry | None]]:
     """Return the wanted row and the entry of each key that either side has, in the order of keys.
 
     Raises BarometerError where the wanted rows are not in that order, or have a key twice: they are no extract of ours.
@@ -48,7 +51,7 @@ def merged(wanted: Iterable[Wanted], entries: Iterable[Entry]) -> Iterator[tuple
             row, entry = next(left, None), next(right, None)
 
 
-def _in_order(rows: Iterable[Wanted]) -> Iterator[Wanted]:
+def _in_order(rows: Iterable[_Row]) -> Iterator[_Row]:
     before = ""
     for row in rows:
         if row.key <= before:

@@ -13,6 +13,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from orchestration.activation.configuration import FIXED
 from orchestration.activation.destinations.interface import Row, Value
+from orchestration.activation.files import count_rows
 from orchestration.activation.sync.decide import Wanted
 from orchestration.activation.sync.ledger import Sending
 from orchestration.landing.quoting import identifier, literal
@@ -55,6 +56,10 @@ class ExtractFile:
         cursor.execute(f"select key, user_id, {self._hash}, _channel from extract")
         while rows := cursor.fetchmany(_CHUNK):
             yield from map(Wanted._make, rows)
+
+    def count(self) -> int:
+        """Return how many rows there are."""
+        return count_rows(self._con, "from extract")
 
     def note(self, keys: Iterable[str]) -> None:
         """Note rows that `noted` shall return."""

@@ -281,8 +281,16 @@ class Ledger:
         """Return what every statement that enters a row begins with."""
         return (self._destination, audience, row.key, row.user_id, row.channel, plan_date, target)
 
-    def begin_set(self, audience: str, target: str, plan_date: str | None, rows: Sequence[Sending], at: str) -> None:
-        """Mark rows as sent to be members, before the call."""
+    def begin_set(
+        self,
+        audience: str,
+        target: str,
+        plan_date: str | None,
+        rows: Sequence[Sending],
+        at: str,
+        is_list: bool = False,
+    ) -> None:
+        """Mark rows as sent to be members, before the call. In a list that is delivered whole nobody else must go."""
         with self._con:
             self._con.executemany(
                 "insert into sync_ledger(destination, audience, key, user_id, channel, plan_date, target, status, "
@@ -292,7 +300,8 @@ class Ledger:
                 "plan_date = excluded.plan_date, target = excluded.target, status = excluded.status, "
                 "operation = excluded.operation, is_sent = 1, sent_hash = excluded.sent_hash, "
                 "sent_parts = excluded.sent_parts, code = '', is_permanent = 0, "
-                "once = coalesce(excluded.once, sync_ledger.once), may_hold = 1, at = excluded.at",
+                "once = coalesce(excluded.once, sync_ledger.once), may_hold = 1, at = excluded.at"
+                + (", must_remove = null" if is_list else ""),
                 ((*self._said(audience, target, plan_date, row), row.hash, row.parts, row.once, at) for row in rows),
             )
 
@@ -361,25 +370,15 @@ class Ledger:
                 ((*self._said(audience, target, plan_date, row), row.hash, code, at) for row, code in rows),
             )
 
-    def replace(self, audience: str, target: str, plan_date: str | None, rows: Iterable[Sending], at: str) -> None:
-        """Put the rows of a list that was delivered whole in the place of those before."""
+    def finish_list(self, audience: str, at: str) -> None:
+        """Say of a list that was delivered whole that all of it that was marked is as it was marked."""
+        where = "where destination = ? and audience = ? and is_sent = 1 and operation = ?"
         with self._con:
+            self._con.execute(f"delete from sync_ledger {where}", [self._destination, audience, REMOVE])
             self._con.execute(
-                "delete from sync_ledger where destination = ? and audience = ?", [self._destination, audience]
-            )
-            self._con.executemany(
-                "insert into sync_ledger(destination, audience, key, user_id, channel, plan_date, target, "
-                "accepted_hash, status, operation, is_sent, sent_hash, code, is_permanent, may_hold, at) "
-                f"values (?, ?, ?, ?, ?, ?, ?, ?, '{ACCEPTED}', '{SET}', 0, ?, '', 0, 1, ?)",
-                ((*self._said(audience, target, plan_date, row), row.hash, row.hash, at) for row in rows),
-            )
-
-    def mark_sent(self, audience: str, at: str) -> None:
-        """Mark all rows of a list that is delivered whole, before it is: nobody knows until it is done."""
-        with self._con:
-            self._con.execute(
-                "update sync_ledger set is_sent = 1, at = ? where destination = ? and audience = ?",
-                [at, self._destination, audience],
+                f"update sync_ledger set status = '{ACCEPTED}', is_sent = 0, accepted_hash = sent_hash, "
+                f"accepted_parts = sent_parts, at = ? {where}",
+                [at, self._destination, audience, SET],
             )
 
     # runs

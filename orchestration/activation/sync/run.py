@@ -52,7 +52,7 @@ def look(settings: Settings, build: Build, destinations: Sequence[DestinationCon
     folder = settings.extracts / settings.as_of.isoformat()
     try:
         with open_ledger(settings.activation_file) as ledger, open_working_and_build(settings, build) as con:
-            keep_vetoes(con, ledger, destinations, folder)
+            keep_vetoes(con, ledger, destinations, folder, settings.warehouse)
             raise_if_blocked(con)
     except duckdb.CatalogException:
         return "nothing is built, or the build is not whole"

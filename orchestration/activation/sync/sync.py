@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -124,6 +124,14 @@ def fingerprint_of(config: DestinationConfig, target: TargetConfig) -> str:
     options = ({name: given[name] for name in given.keys() & of_place} for given in (config.options, target.options))
     place = [config.kind.type, *options]
     return hashlib.sha256(json.dumps(place, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+class _Changes(NamedTuple):
+    """Of a list that is delivered whole: its rows, those that are new or say something else, and those that go."""
+
+    rows: int
+    said: int
+    gone: int
 
 
 class TargetSync:
@@ -450,51 +458,30 @@ class TargetSync:
 
     # lists that are delivered whole
 
-    @property
-    def _copies(self) -> Path:
-        """Where the rows are on their way to a destination; a run that was killed leaves them there."""
-        return self._situation.data / OUTGOING / f".{self._config.name}.{self._target.audience}.tmp"
-
     def _send_whole(self, destination: WholeDestination) -> None:
         """Deliver the list, if anything in it differs from what was delivered."""
-        audience = self._target.audience
-        shutil.rmtree(self._copies, ignore_errors=True)
+        shutil.rmtree(_copies(self._situation, self._config.name, self._target.audience), ignore_errors=True)
         self.report.guards = self._guards_of(None)
         file = None if self.report.guards else self._extract()
         if file is None:
             self._rewrite_without(destination)
             return
-        vetoes = self._ledger.vetoed(audience)
-        differs = self._own is None
-        before = self._own
-        rows = added = removed = 0
-        new: list[Sending] = []
-
-        def note_new() -> None:
-            """Note who is about to be delivered for the first time: if nobody sees the end of it, they may be there."""
-            self._ledger.begin_set(audience, self._fingerprint, self._plan_date, new, now())
-            new.clear()
-
-        for wanted, entry in merged(file.wanted(), self._ledger.entries(audience)):
-            rows += wanted is not None
-            is_wanted = wanted is not None and wanted.user_id not in vetoes
-            self.report.tally.vetoed += wanted is not None and not is_wanted
-            if wanted is not None and is_wanted:
-                added += entry is None or not is_said(entry, wanted.hash)
-                if entry is None:
-                    new.append(Sending(wanted.key, wanted.user_id, wanted.channel, wanted.hash))
-                    if len(new) >= _CHUNK:
-                        note_new()
-            elif entry is not None:
-                removed += 1
-        note_new()
-        self.report.rows = rows
-        if not (differs or added or removed or set(self._names) != set(before.names if before else ())):
-            return
-        self._keep_target()
-        self._deliver(destination, lambda copy: file.copy_without(copy, vetoes), self._plan_date, self._names)
-        self.report.tally.sent = added + removed
-        self.report.tally.accepted, self.report.tally.removed = added, removed
+        vetoes = self._ledger.vetoed(self._target.audience)
+        is_new = self._own is None or set(self._names) != set(self._own.names)
+        if self._own is None:
+            self._keep_target()
+        changes = self._deliver(
+            destination,
+            lambda copy: file.copy_without(copy, vetoes),
+            self._plan_date,
+            self._names,
+            is_due=lambda changes: is_new or bool(changes.said or changes.gone),
+            before=self._keep_target,
+        )
+        self.report.rows = file.count()
+        self.report.tally.vetoed += self.report.rows - changes.rows
+        self.report.tally.sent = changes.said + changes.gone
+        self.report.tally.accepted, self.report.tally.removed = changes.said, changes.gone
 
     def _rewrite_without(self, destination: WholeDestination) -> None:
         """Deliver what was delivered before without whoever must go; without its extract an empty list.
@@ -524,24 +511,70 @@ class TargetSync:
         write: Callable[[Path], None] | None,
         plan_date: str | None,
         names: Sequence[str],
-    ) -> None:
+        is_due: Callable[[_Changes], bool] = lambda _: True,
+        before: Callable[[], None] = lambda: None,
+    ) -> _Changes:
         """Deliver the rows that ``write`` writes to a file, and remember them; without it nobody.
 
-        The file has what is sent and what is remembered of it: they agree, also where a run puts another extract in the
-        place of the one that was read.
+        Only if what changes ``is_due``; ``before`` is called then. The file has what is sent and what is remembered of
+        it: they agree, also where a run puts another extract in the place of the one that was read.
         """
-        audience, at = self._target.audience, now()
-        make_private(self._copies)
-        rows = self._copies / "rows.parquet"
+        audience = self._target.audience
+        copies = _copies(self._situation, self._config.name, audience)
+        make_private(copies)
+        rows = copies / "rows.parquet"
         try:
             if write is not None:
                 write(rows)
-            self._ledger.mark_sent(audience, at)
-            destination.put(replace(self._target, plan_date=plan_date), rows if write else None, names)
-            sent = copied(self._reader, rows) if write else ()
-            self._ledger.replace(audience, self._fingerprint, plan_date, sent, now())
+            changes = self._note_changes(copied(self._reader, rows) if write else (), plan_date)
+            if is_due(changes):
+                before()
+                destination.put(replace(self._target, plan_date=plan_date), rows if write else None, names)
+                self._ledger.finish_list(audience, now())
+            return changes
         finally:
-            shutil.rmtree(self._copies, ignore_errors=True)
+            shutil.rmtree(copies, ignore_errors=True)
+
+    def _note_changes(self, rows: Iterable[Sending], plan_date: str | None) -> _Changes:
+        """Mark who is about to be delivered otherwise, or no longer: nobody knows until it is done.
+
+        Whoever stays as they are is in the list before and after it.
+        """
+        audience, at = self._target.audience, now()
+        seen = said = gone = 0
+        to_say: list[Sending] = []
+        to_take_out: list[Sending] = []
+
+        def flush(least: int) -> None:
+            if len(to_say) >= least:
+                self._ledger.begin_set(audience, self._fingerprint, plan_date, to_say, at, is_list=True)
+                to_say.clear()
+            if len(to_take_out) >= least:
+                self._ledger.begin_remove(audience, to_take_out, at)
+                to_take_out.clear()
+
+        for row, entry in merged(rows, self._ledger.entries(audience)):
+            seen += row is not None
+            if row is None:
+                assert entry is not None
+                to_take_out.append(Sending(entry.key, entry.user_id))
+                gone += 1
+            elif (
+                entry is None
+                or entry.must_remove
+                or entry.target != self._fingerprint
+                or not is_said(entry, str(row.hash))
+            ):
+                to_say.append(row)
+                said += 1
+            flush(_CHUNK)
+        flush(1)
+        return _Changes(seen, said, gone)
+
+
+def _copies(situation: Situation, destination: str, audience: str) -> Path:
+    """Where rows are on their way to a destination that takes whole lists; a run that was killed leaves them there."""
+    return situation.data / OUTGOING / f".{destination}.{audience}.tmp"
 
 
 def removals(
@@ -625,6 +658,7 @@ def _retire(ledger: Ledger, name: str, stored: StoredTarget, situation: Situatio
     target = Target(stored.audience, None, stored.audience_options)
     try:
         if isinstance(destination, WholeDestination):
+            shutil.rmtree(_copies(situation, name, stored.audience), ignore_errors=True)
             destination.clear(target, stored.names)
             ledger.forget(stored.audience, [entry.key for entry in mine])
             tally.removed += len(mine)

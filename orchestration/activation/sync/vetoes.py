@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 
 import duckdb
@@ -15,8 +14,7 @@ from orchestration.activation.destinations.interface import SEGMENTS
 from orchestration.activation.sync.ledger import Ledger
 from orchestration.activation.to_destinations import list_file
 from orchestration.landing.quoting import literal
-
-_CHUNK = 50_000
+from orchestration.warehouse.files import as_file
 
 
 def keep_vetoes(
@@ -24,19 +22,21 @@ def keep_vetoes(
     ledger: sqlite3.Connection,
     destinations: Sequence[DestinationConfig],
     folder: Path,
+    scratch: Path,
 ) -> int:
     """Note, in the ledger, who of its rows and of the extracts in ``folder`` may not be sent; return how many.
 
     A plan row is vetoed on its channel, as far as the class of its message needs consent, and where no address is left
     there; a row of the segments when no channel that its destination serves is left. Whoever is in the seed
     do_not_contact is vetoed too. ``con`` has the working database in use and the build attached as
-    ``build``.
+    ``build``. In the folder ``scratch`` rows are on their way for a moment.
     """
     count = 0
     for destination in destinations:
         of_destination = Ledger(ledger, destination.name)
         con.execute("create or replace temp table sendable(audience varchar, user_id varchar, channel varchar)")
-        _insert(con, of_destination.users())
+        with as_file(of_destination.users(), ("audience", "user_id", "channel"), scratch) as known:
+            con.execute(f"insert into sendable select audience, user_id, nullif(channel, '') from {known}")
         for target in destination.targets:
             file = list_file(folder, destination.name, target.audience)
             # a file that can't be read is not sent: a guard sees to that
@@ -49,15 +49,6 @@ def keep_vetoes(
         of_destination.keep_vetoes(found)
         count += len(found)
     return count
-
-
-def _insert(con: duckdb.DuckDBPyConnection, rows: Iterable[tuple[str, str, str | None]]) -> None:
-    source = iter(rows)
-    while chunk := list(islice(source, _CHUNK)):
-        lists = [list(column) for column in zip(*chunk, strict=True)]
-        con.execute(
-            "insert into sendable select unnest(?::varchar[]), unnest(?::varchar[]), unnest(?::varchar[])", lists
-        )
 
 
 _VETOED = """

@@ -31,7 +31,7 @@ from orchestration.activation.destinations.interface import (
 )
 from orchestration.activation.sync.assets import in_words, metadata_of
 from orchestration.activation.sync.dry_run import emptied
-from orchestration.activation.sync.ledger import Ledger, mark_erased, open_ledger
+from orchestration.activation.sync.ledger import Entry, Ledger, mark_erased, open_ledger
 from orchestration.activation.sync.sync import Report, Situation, TargetSync, retire_stale
 from orchestration.settings import Settings
 from tests.standins.extracts import Rows, write_extract
@@ -151,6 +151,10 @@ class World:
         with open_ledger(self.folder / "a.sqlite") as con:
             Ledger(con, "here").keep_vetoes((self.target.audience, user, "no_consent") for user in users)
 
+    def entries(self) -> dict[str, Entry]:
+        with open_ledger(self.folder / "a.sqlite") as con:
+            return {entry.key: entry for entry in Ledger(con, "here").entries(self.target.audience)}
+
     @property
     def keys(self) -> list[str]:
         return sorted(key for _, key in self.provider.members)
@@ -257,6 +261,48 @@ def test_who_was_in_a_list_whose_delivery_was_killed_is_taken_out(
     assert "u2" not in world.keys
 
 
+def test_only_what_a_killed_delivery_would_have_changed_is_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, Whole)
+    world.extract(D1, _people("u1", "u2", "u3"))
+    world.sync(D1)
+    before = world.entries()
+    world.extract(D1, {**_people("u1", "u4"), **_people("u3", variant="b")})
+    monkeypatch.setattr(Whole, "is_deadly", True)
+    with pytest.raises(KeyboardInterrupt):
+        world.sync(D1)
+    monkeypatch.setattr(Whole, "is_deadly", False)
+    assert {key: entry.status for key, entry in world.entries().items()} == {
+        "u1": "accepted", "u2": "pending", "u3": "pending", "u4": "pending"
+    }  # fmt: skip
+    world.sync(D1)
+    after = world.entries()
+    assert {key: entry.status for key, entry in after.items()} == dict.fromkeys(("u1", "u3", "u4"), "accepted")
+    assert after["u1"] == before["u1"] and after["u3"].accepted_hash != before["u3"].accepted_hash
+    assert world.keys == ["u1", "u3", "u4"]
+
+
+def test_who_is_erased_while_a_list_is_delivered_is_taken_out_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, Whole)
+    put = Whole.put
+
+    def put_and_erase(self: Whole, target: Target, rows: Path | None, names: Sequence[str]) -> int:
+        count = put(self, target, rows, names)
+        mark_erased(tmp_path / "a.sqlite", ["u2"])
+        return count
+
+    world.extract(D1, _people("u1", "u2"))
+    monkeypatch.setattr(Whole, "put", put_and_erase)
+    world.sync(D1)
+    monkeypatch.setattr(Whole, "put", put)
+    assert world.keys == ["u1", "u2"] and world.entries()["u2"].must_remove == "erased"
+    world.sync(D1, blocked="a check failed")
+    assert world.keys == ["u1"] and world.entries().keys() == {"u1"}
+
+
 def test_rows_on_their_way_are_gone_after_a_sync_also_those_that_a_killed_one_left(tmp_path: Path) -> None:
     world = World(tmp_path, Whole)
     world.extract(D1, _people("u1"))
@@ -267,6 +313,20 @@ def test_rows_on_their_way_are_gone_after_a_sync_also_those_that_a_killed_one_le
         world.sync(D1)
         assert world.keys == ["u1"]
         assert list((tmp_path / "outgoing").iterdir()) == []
+
+
+def test_rows_on_their_way_go_with_an_audience_that_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, Whole.type, Whole)
+    world = World(tmp_path, Whole)
+    world.extract(D1, _people("u1"))
+    world.sync(D1)
+    left = tmp_path / "outgoing" / ".here.winback.tmp"
+    left.mkdir(parents=True)
+    (left / "rows.parquet").write_bytes(b"half a list")
+    with open_ledger(tmp_path / "a.sqlite") as con:
+        config = replace(world.config, targets=())
+        retire_stale(Ledger(con, "here"), "here", config, world.situation(D1))
+    assert world.keys == [] and not left.exists()
 
 
 def test_a_key_goes_whose_new_holder_may_not_be_sent(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def _extract(con: duckdb.DuckDBPyConnection, folder: Path, audience: str, rows: 
 
 def _vetoed(con: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, set[str]]:
     with open_ledger(folder / "a.sqlite") as ledger:
-        keep_vetoes(con, ledger, [CONFIG], folder)
+        keep_vetoes(con, ledger, [CONFIG], folder, folder)
         return {target.audience: Ledger(ledger, "crm").vetoed(target.audience) for target in CONFIG.targets}
 
 
@@ -97,8 +97,8 @@ def test_what_is_at_the_provider_is_looked_at_without_an_extract(
 ) -> None:
     with open_ledger(tmp_path / "a.sqlite") as ledger:
         of_crm = Ledger(ledger, "crm")
-        of_crm.replace("winback", "t", "2026-07-01", [Sending("both", "both", "push")], "now")
-        of_crm.replace(SEGMENTS, "t", None, [Sending("one", "one")], "now")
+        of_crm.begin_set("winback", "t", "2026-07-01", [Sending("both", "both", "push")], "now")
+        of_crm.begin_set(SEGMENTS, "t", None, [Sending("one", "one")], "now")
     con.execute(
         "insert into intermediate.int_channel_vetoes values ('both', 'push', 'no_consent', true), "
         "('one', 'email', 'no_consent', false)"
