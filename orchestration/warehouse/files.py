@@ -55,10 +55,11 @@ def connect_to_write(path: Path) -> duckdb.DuckDBPyConnection:
     """Connect to a DuckDB file that will be written.
 
     A checkpoint merges row groups that are not full, and by itself would write most of a table once more that was just
-    filled. One such merge of each table keeps up with what a day adds and deletes (profiles.yml says the same to dbt).
+    filled. Here it merges none, a file is opened for a few rows again and again; dbt's merge one of each table, which
+    keeps up with what a day adds and deletes (profiles.yml).
     """
     con = duckdb.connect(str(path))
-    con.execute("set max_vacuum_tasks = 1")
+    con.execute("set max_vacuum_tasks = 0")
     return con
 
 
