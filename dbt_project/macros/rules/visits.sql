@@ -207,8 +207,12 @@ continued as (
 
 
 {% macro join_engagement_before(contacts) -%}
-    {#- As `spans`: the engagement segment as of the day before a contact; none before the first span. -#}
-    left join {{ ref('int_engagement_spans') }} as spans
+    {#- As `spans`: the engagement segment as of the day before a contact of the measured days; none before the first span. -#}
+    left join (
+        select user_id, segment, valid_from, valid_to
+        from {{ ref('int_engagement_spans') }}
+        where valid_to > {{ add_days(as_of(), -var('measures_days')) }}
+    ) as spans
         on
             {{ contacts }}.user_id = spans.user_id
             and {{ add_days(contacts ~ '.contact_date', -1) }} >= spans.valid_from

@@ -6,9 +6,10 @@ with
 
 {{ days_at_risk(first_date, as_of(), has_none=false) }},
 
+-- spans follow each other, so whose first is left out here was seen before the measured days
 spans as (
 
-    select * from {{ ref('int_engagement_spans') }}
+    select * from {{ ref('int_engagement_spans') }} where valid_to > {{ add_days(as_of(), -var('measures_days')) }}
 
 ),
 
