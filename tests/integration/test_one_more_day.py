@@ -25,6 +25,8 @@ ROLLUPS = {
     "int_user_activity_daily": "touched_user_activity",
     "int_user_orders_daily": "touched_user_orders",
     "int_message_outcomes": "touched_user_contacts",
+    "int_fatigued_before_contacts": "touched_contact_segments",
+    "int_segments_before_contacts": "touched_contact_segments",
     "int_identity_links": "touched_identity_links",
 }
 STAGING = [
