@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 from datetime import date
 from pathlib import Path
@@ -14,7 +15,7 @@ from orchestration.settings import settings_from_environment
 from orchestration.warehouse.dbt import dbt_command, dbt_environment
 from orchestration.warehouse.project import run_target
 from tests import compiled_sql
-from tests.properties.worlds import make_case, whole, write_batch
+from tests.properties.worlds import made_late, make_case, whole, write_batch
 
 AS_OF = date(2024, 6, 15)
 WORLDS = range(3)
@@ -28,20 +29,21 @@ def rows_of(con: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, ..
 def test_parts_have_the_rows_of_the_whole(tmp_path: Path) -> None:
     for number in WORLDS:
         case = make_case(number, settings=False, time_zone="UTC", as_of=AS_OF, prefix=f"w{number}_")
-        write_batch(whole(case.world), tmp_path / "landing", f"world_{number}")
+        world = made_late(case.world, AS_OF, random.Random(number))
+        write_batch(whole(world), tmp_path / "landing", f"world_{number}")
     compiled = compiled_sql.compile_project(tmp_path / "compiled")
     by_part = [model for model in compiled.models if "/* of a part */" in model.full_sql]
     assert by_part
     settings = settings_from_environment({**os.environ, "BAROMETER_DATA": str(tmp_path / "data")})
     settings.warehouse.mkdir(parents=True)
-    world = compiled_sql.World(compiled, folder=settings.warehouse)
-    world.load(tmp_path / "landing")
-    world.build(AS_OF)
-    at_once = {model.name: rows_of(world.con, model.relation) for model in by_part}
-    months = world.con.execute(
+    built = compiled_sql.World(compiled, folder=settings.warehouse)
+    built.load(tmp_path / "landing")
+    built.build(AS_OF)
+    at_once = {model.name: rows_of(built.con, model.relation) for model in by_part}
+    months = built.con.execute(
         "select count(distinct date_trunc('month', timestamp)) from working.raw.events"
     ).fetchone()
-    world.close()
+    built.close()
     subprocess.run(
         [
             *dbt_command(),

@@ -1,16 +1,15 @@
 """Caps on random worlds: policy segments of past days against the oracle's, and replays against one contact by contact.
 
 Here bounces and failures come late, orders are cancelled and links of devices found later, so that what is known now
-is not what was known then.
+is not what was known then; and some rows are loaded after a first build.
 """
 
 from __future__ import annotations
 
 import random
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -26,52 +25,11 @@ from tests.properties.oracle.as_of import AsOf
 from tests.properties.oracle.erasure import without_erased
 from tests.properties.oracle.policy import policy_segments
 from tests.properties.setups import SETUPS, Setup
-from tests.properties.worlds import DATES, make_case, make_policy, whole, write_batch
+from tests.properties.worlds import DATES, made_late, make_case, make_policy, whole, write_batch
 
 MODELS = ("int_contact_segments", "int_message_orders", "fct_contacts")
 MEASURED_DAYS = 365
 COSTS = {row["channel"]: Decimal(row["message_cost"]) for row in seed_rows("channels")}
-
-
-def made_late(world: oracle.World, as_of: date, chooser: random.Random) -> oracle.World:
-    """Add many messages to a few users, with outcomes, cancellations and links that become known days later."""
-    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    users = sorted(oracle.users_as_of(world, as_of))
-    end = datetime.combine(as_of, time(20), UTC)
-    for user in chooser.sample(users, min(3, len(users))):
-        for number in range(chooser.choice((12, 20, 30))):
-            message = f"{user}_late_{number}"
-            sent_at = end - timedelta(hours=chooser.randrange(24 * chooser.choice((20, 50, 90))))
-            channel = chooser.choice(("email", "email", "push", "sms"))
-            rows["messages"].append({"message_id": message, "user_id": user, "channel": channel, "sent_at": sent_at})
-            for event in range(chooser.choice((0, 0, 0, 1, 2, 3))):
-                delay = timedelta(hours=chooser.choice((-30, 0, 0, 1, 20, 30, 100, 240)))
-                name = chooser.choice(
-                    ("bounced", "bounced", "failed", "delivered", "delivered", "delivered", "clicked")
-                )
-                rows["message_events"].append({
-                    "event_id": f"{message}_{event}",
-                    "message_id": message,
-                    "event": name,
-                    "bounce_type": chooser.choice((None, "soft", "soft", "hard")) if name == "bounced" else None,
-                    "occurred_at": sent_at + delay,
-                })  # fmt: skip
-        for number in range(chooser.choice((0, 1, 2))):
-            at = end - timedelta(hours=chooser.randrange(24 * 40))
-            order = {"order_id": f"{user}_late_{number}", "user_id": user, "ordered_at": at}
-            order["gross_amount"] = Decimal("10.00")
-            later = at + timedelta(hours=chooser.choice((1, 30, 100, 300)))
-            rows["orders"].append({**order, "status": "placed", "updated_at": at})
-            status = chooser.choice(("cancelled", "completed", "refunded"))
-            rows["orders"].append({**order, "status": status, "updated_at": later})
-        for number in range(chooser.choice((0, 1, 2))):
-            at, device = end - timedelta(hours=chooser.randrange(24 * 40)), f"{user}_late_{number}"
-            rows["events"].append({"event_id": device, "anonymous_id": device, "event": "page", "timestamp": at})
-            for owner in chooser.sample(users, min(chooser.choice((1, 2)), len(users))):
-                delay = timedelta(hours=chooser.choice((-200, -50, 1, 30, 100, 300)))
-                rows["identities"].append({"anonymous_id": device, "user_id": owner, "linked_at": at + delay})
-    datasets: dict[str, Any] = {name: [*world.rows(name), *more] for name, more in rows.items()}
-    return replace(world, **datasets)
 
 
 @dataclass(frozen=True)
