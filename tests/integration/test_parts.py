@@ -18,7 +18,8 @@ from tests import compiled_sql
 from tests.properties.worlds import made_late, make_case, whole, write_batch
 
 AS_OF = date(2024, 6, 15)
-WORLDS = range(3)
+#: In each somebody is tired of messages.
+WORLDS = (17, 22, 38)
 
 
 def rows_of(con: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, ...]]:

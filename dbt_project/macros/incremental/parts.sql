@@ -1,7 +1,7 @@
 {#
     A full build of a rollup reads all of history. Where its meta says `built_by_month_of: [raw dataset, time]`, the
     engine that builds in one place (macros/engine/tables.sql) does so some months at a time: memory grows with what these
-    hold; the raw rows of each month say how many.
+    hold; the raw rows of each month say how many. A number as third says how many of them take as much as one elsewhere.
     The model's SQL reads from part_from() to part_until(), which are the ends of time in what dbt compiles; the table is
     made with the dates of each part instead.
 #}
@@ -33,15 +33,16 @@
 
 {% macro parts_of(built_by) -%}
     {#- From and until of each part, as SQL: months, as many as have so many rows together as are built at once. -#}
-    {%- set dataset, time = built_by -%}
+    {%- set dataset, time = built_by[:2] -%}
+    {%- set most = var('rows_built_at_once') * (built_by[2:] or [1])[0] -%}
     {%- set months = run_query(
         "select cast(date_trunc('month', " ~ time ~ ") as date), count(*) from "
         ~ source('raw', dataset).render() ~ " where " ~ time ~ " is not null group by all order by all"
     ) -%}
     {%- set starts = [] -%}
-    {%- set held = namespace(rows=var('rows_built_at_once')) -%}
+    {%- set held = namespace(rows=most) -%}
     {%- for month in months.rows -%}
-        {%- if held.rows >= var('rows_built_at_once') -%}
+        {%- if held.rows >= most -%}
             {%- do starts.append("date '" ~ month[0] ~ "'") -%}
             {%- set held.rows = 0 -%}
         {%- endif -%}

@@ -2,7 +2,7 @@
 {{ config(
     unique_key=['user_id', 'contact_date'],
     meta={'touched_by': 'touched_contact_segments', 'touched_keys': ['user_id', 'contact_date'],
-          'built_by_month_of': ['messages', 'sent_at'], 'logic_version': 1,
+          'built_by_month_of': ['messages', 'sent_at', 4], 'logic_version': 1,
           'fingerprint_seeds': ['channels'],
           'fingerprint_vars': ['fatigue_contact_days', 'fatigue_contacts']}
 ) }}
@@ -215,7 +215,9 @@ arrivals as (
     select events.*
     from {{ ref('int_message_events__classified') }} as events
     inner join asked on events.message_id = asked.message_id
-    where asked.is_troubled
+    where
+        asked.is_troubled
+        and {{ before_end_of_part('events.occurred_at', 'cast(' ~ part_until() ~ " as timestamp) + interval '1' day") }}
 
 ),
 

@@ -2,7 +2,7 @@
 {{ config(
     unique_key=['user_id', 'contact_date'],
     meta={'touched_by': 'touched_contact_segments', 'touched_keys': ['user_id', 'contact_date'],
-          'built_by_month_of': ['messages', 'sent_at'], 'logic_version': 1,
+          'built_by_month_of': ['messages', 'sent_at', 4], 'logic_version': 1,
           'fingerprint_seeds': ['channels'],
           'fingerprint_vars': ['fatigue_signal_days', 'post_purchase_follow_up_days']}
 ) }}
@@ -39,6 +39,7 @@ refusals as (
     inner join {{ ref('int_message_outcomes') }} as messages on events.message_id = messages.message_id
     where
         (events.is_unsubscribed or events.is_complained)
+        and {{ in_part('events', 'event_date', 'occurred_at', days_before=var('fatigue_signal_days') + 1) }}
         and (messages.unsubscribed_date is not null or messages.complained_date is not null)
 
 ),
@@ -51,7 +52,17 @@ pauses as (
         greatest(orders.known_from, orders.order_date) as valid_from,
         least(orders.known_until, {{ add_days('orders.order_date', var('post_purchase_follow_up_days')) }}) as valid_to
     from {{ ref('stg_orders') }} as orders
-    where {{ is_order('orders') }}
+    where
+        {{ is_order('orders') }}
+        and {{ in_part('orders', 'order_date', days_before=var('post_purchase_follow_up_days') + 1) }}
+
+),
+
+spans as (
+
+    select user_id, segment, valid_from, valid_to
+    from {{ ref('int_engagement_spans') }}
+    where valid_to >= {{ add_days(part_from(), -1) }} and {{ before_end_of_part('valid_from', part_until()) }}
 
 ),
 
@@ -93,7 +104,7 @@ left join refused on contacts.user_id = refused.user_id and contacts.contact_dat
 left join {{ ref('int_fatigued_before_contacts') }} as tired
     on contacts.user_id = tired.user_id and contacts.contact_date = tired.contact_date
 left join paused on contacts.user_id = paused.user_id and contacts.contact_date = paused.contact_date
-left join {{ ref('int_engagement_spans') }} as spans
+left join spans
     on
         contacts.user_id = spans.user_id
         and spans.valid_from <= contacts.eve
