@@ -288,9 +288,9 @@ class Ledger:
         plan_date: str | None,
         rows: Sequence[Sending],
         at: str,
-        is_list: bool = False,
+        is_back: bool = False,
     ) -> None:
-        """Mark rows as sent to be members, before the call. In a list that is delivered whole nobody else must go."""
+        """Mark rows as sent to be members, before the call; with ``is_back`` also those that had to go before."""
         with self._con:
             self._con.executemany(
                 "insert into sync_ledger(destination, audience, key, user_id, channel, plan_date, target, status, "
@@ -301,7 +301,7 @@ class Ledger:
                 "operation = excluded.operation, is_sent = 1, sent_hash = excluded.sent_hash, "
                 "sent_parts = excluded.sent_parts, code = '', is_permanent = 0, "
                 "once = coalesce(excluded.once, sync_ledger.once), may_hold = 1, at = excluded.at"
-                + (", must_remove = null" if is_list else ""),
+                + (", must_remove = null" if is_back else ""),
                 ((*self._said(audience, target, plan_date, row), row.hash, row.parts, row.once, at) for row in rows),
             )
 

@@ -470,16 +470,27 @@ class TargetSync:
         is_new = self._own is None or set(self._names) != set(self._own.names)
         if self._own is None:
             self._keep_target()
+        self.report.rows = count = file.count()
+
+        def is_outdated() -> bool:
+            """Whether another run has noted more vetoes since they were read."""
+            more = self._ledger.vetoed(self._target.audience) - vetoes
+            vetoes.update(more)
+            return bool(more)
+
+        def is_due(changes: _Changes) -> bool:
+            self.report.tally.vetoed = count - changes.rows
+            return is_new or bool(changes.said or changes.gone)
+
         changes = self._deliver(
             destination,
             lambda copy: file.copy_without(copy, vetoes),
             self._plan_date,
             self._names,
-            is_due=lambda changes: is_new or bool(changes.said or changes.gone),
+            is_due=is_due,
             before=self._keep_target,
+            is_outdated=is_outdated,
         )
-        self.report.rows = file.count()
-        self.report.tally.vetoed += self.report.rows - changes.rows
         self.report.tally.sent = changes.said + changes.gone
         self.report.tally.accepted, self.report.tally.removed = changes.said, changes.gone
 
@@ -513,20 +524,26 @@ class TargetSync:
         names: Sequence[str],
         is_due: Callable[[_Changes], bool] = lambda _: True,
         before: Callable[[], None] = lambda: None,
+        is_outdated: Callable[[], bool] | None = None,
     ) -> _Changes:
         """Deliver the rows that ``write`` writes to a file, and remember them; without it nobody.
 
         Only if what changes ``is_due``; ``before`` is called then. The file has what is sent and what is remembered of
-        it: they agree, also where a run puts another extract in the place of the one that was read.
+        it: they agree, also where a run puts another extract in the place of the one that was read. Where what is left
+        out ``is_outdated`` once the changes are marked, all of it is done again: an erasure after that keeps its mark.
         """
         audience = self._target.audience
         copies = _copies(self._situation, self._config.name, audience)
         make_private(copies)
         rows = copies / "rows.parquet"
         try:
-            if write is not None:
-                write(rows)
-            changes = self._note_changes(copied(self._reader, rows) if write else (), plan_date)
+            while True:
+                if write is not None:
+                    write(rows)
+                noted = copied(self._reader, rows) if write else ()
+                changes = self._note_changes(noted, plan_date, is_back=is_outdated is not None)
+                if is_outdated is None or not is_outdated():
+                    break
             if is_due(changes):
                 before()
                 destination.put(replace(self._target, plan_date=plan_date), rows if write else None, names)
@@ -535,10 +552,11 @@ class TargetSync:
         finally:
             shutil.rmtree(copies, ignore_errors=True)
 
-    def _note_changes(self, rows: Iterable[Sending], plan_date: str | None) -> _Changes:
+    def _note_changes(self, rows: Iterable[Sending], plan_date: str | None, is_back: bool) -> _Changes:
         """Mark who is about to be delivered otherwise, or no longer: nobody knows until it is done.
 
-        Whoever stays as they are is in the list before and after it.
+        Whoever stays as they are is in the list before and after it. ``is_back``: whoever had to go and is in the rows
+        has come back.
         """
         audience, at = self._target.audience, now()
         seen = said = gone = 0
@@ -547,7 +565,7 @@ class TargetSync:
 
         def flush(least: int) -> None:
             if len(to_say) >= least:
-                self._ledger.begin_set(audience, self._fingerprint, plan_date, to_say, at, is_list=True)
+                self._ledger.begin_set(audience, self._fingerprint, plan_date, to_say, at, is_back=is_back)
                 to_say.clear()
             if len(to_take_out) >= least:
                 self._ledger.begin_remove(audience, to_take_out, at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
@@ -31,6 +31,7 @@ from orchestration.activation.destinations.interface import (
 )
 from orchestration.activation.sync.assets import in_words, metadata_of
 from orchestration.activation.sync.dry_run import emptied
+from orchestration.activation.sync.extract_file import ExtractFile
 from orchestration.activation.sync.ledger import Entry, Ledger, mark_erased, open_ledger
 from orchestration.activation.sync.sync import Report, Situation, TargetSync, retire_stale
 from orchestration.settings import Settings
@@ -301,6 +302,38 @@ def test_who_is_erased_while_a_list_is_delivered_is_taken_out_of_it(
     assert world.keys == ["u1", "u2"] and world.entries()["u2"].must_remove == "erased"
     world.sync(D1, blocked="a check failed")
     assert world.keys == ["u1"] and world.entries().keys() == {"u1"}
+
+
+def test_who_is_erased_while_a_list_is_prepared_is_not_delivered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, Whole)
+    world.extract(D1, _people("u1", "u2"))
+    world.sync(D1)
+    copy = ExtractFile.copy_without
+
+    def copy_and_erase(self: ExtractFile, file: Path, users: Iterable[str]) -> None:
+        copy(self, file, users)
+        mark_erased(tmp_path / "a.sqlite", ["u2"])
+
+    world.extract(D1, _people("u1", "u2", variant="b"))
+    monkeypatch.setattr(ExtractFile, "copy_without", copy_and_erase)
+    report = world.sync(D1)
+    assert world.keys == ["u1"] and world.entries().keys() == {"u1"}
+    assert (report.rows, report.tally.vetoed, report.tally.accepted, report.tally.removed) == (2, 1, 1, 1)
+
+
+def test_a_list_that_was_not_taken_is_recorded_with_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path, Whole)
+    world.extract(D1, _people("u1", "u2"))
+    world.veto("u2")
+
+    def put(*_: Any) -> int:
+        raise NotTaken("down")
+
+    monkeypatch.setattr(Whole, "put", put)
+    report = world.sync(D1)
+    assert (report.rows, report.tally.vetoed, report.outcome) == (2, 1, "failed")
 
 
 def test_rows_on_their_way_are_gone_after_a_sync_also_those_that_a_killed_one_left(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def settings(tmp_path: Path) -> _Told:
     with open_ledger(settings.activation_file) as con:
         ledger = Ledger(con, "crm")
         there = [Sending("a@example.com", "u1"), Sending("gone@example.com", "u9")]
-        ledger.begin_set("vip", "t", "2026-07-01", there, "2026-07-01 03:00:00", is_list=True)
+        ledger.begin_set("vip", "t", "2026-07-01", there, "2026-07-01 03:00:00")
         ledger.finish_list("vip", "2026-07-01 03:00:00")
         new = [Sending("b@example.com", "u1"), Sending("c@example.com", "u2")]
         ledger.begin_set("vip", "t", "2026-07-01", new, "2026-07-01 03:00:01")
