@@ -246,7 +246,7 @@ def dbt_models_of(manifest: Path, dates: dg.PartitionsDefinition, start: StartDb
             begin_upstream(settings, build, clock.now())
             _drop_changed_models(settings)
             yield from run_dbt(context, warehouse, left_out, is_backfill=False)
-            finish(settings, build)
+            finish(settings, build, is_upstream_checked=True)
             forget_everywhere(settings, context.instance)
             yield from skipped(plan_of_the_night, _PLANS_NOTHING)
 

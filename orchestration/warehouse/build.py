@@ -186,8 +186,10 @@ def begin(settings: Settings, build: Build, built_at: datetime) -> None:
         build_state.store_fingerprint(con, None)
 
 
-def finish(settings: Settings, build: Build) -> None:
+def finish(settings: Settings, build: Build, is_upstream_checked: bool = False) -> None:
     """Compute the measures; say that the build is whole: in the dates that were built, in the history, in its file.
+
+    ``is_upstream_checked``: dbt has built staging and rollups too, and their checks have passed.
 
     A backfill is made fit to be opened by itself, and gets its name. It is recorded before that: the history holds
     user_ids as they are, whatever others see of them. Raises BarometerError where they look like addresses.
@@ -207,7 +209,8 @@ def finish(settings: Settings, build: Build) -> None:
         remove_duckdb(settings.scratch_file)
         build.dbt_file.replace(build.file)
         return
-    finish_upstream(settings, build)
+    if is_upstream_checked:
+        finish_upstream(settings, build)
     with open_duckdb(settings.working_file) as con:
         build_state.store_fingerprint(con, build.fingerprint, build_state.ADDRESSES)
 

@@ -595,6 +595,12 @@ def _copies(situation: Situation, destination: str, audience: str) -> Path:
     return situation.data / OUTGOING / f".{destination}.{audience}.tmp"
 
 
+def clear_copies(data: Path, destination: str) -> None:
+    """Remove the rows that killed syncs have left on their way to a destination. Whoever calls it syncs it alone."""
+    for left in (data / OUTGOING).glob(f".{destination}.*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def removals(
     ledger: Ledger, audience: str, entries: Iterable[Entry], names: Iterable[str], plan_date: date
 ) -> Iterator[Parcel]:

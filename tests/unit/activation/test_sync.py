@@ -33,7 +33,7 @@ from orchestration.activation.sync.assets import in_words, metadata_of
 from orchestration.activation.sync.dry_run import emptied
 from orchestration.activation.sync.extract_file import ExtractFile
 from orchestration.activation.sync.ledger import Entry, Ledger, mark_erased, open_ledger
-from orchestration.activation.sync.sync import Report, Situation, TargetSync, retire_stale
+from orchestration.activation.sync.sync import Report, Situation, TargetSync, clear_copies, retire_stale
 from orchestration.settings import Settings
 from tests.standins.extracts import Rows, write_extract
 
@@ -346,6 +346,15 @@ def test_rows_on_their_way_are_gone_after_a_sync_also_those_that_a_killed_one_le
         world.sync(D1)
         assert world.keys == ["u1"]
         assert list((tmp_path / "outgoing").iterdir()) == []
+
+
+def test_rows_that_a_killed_sync_left_go_first(tmp_path: Path) -> None:
+    left, other = (tmp_path / "outgoing" / f".{name}.winback.tmp" for name in ("here", "elsewhere"))
+    for folder in (left, other):
+        folder.mkdir(parents=True)
+        (folder / "rows.parquet").write_bytes(b"half a list")
+    clear_copies(tmp_path, "here")
+    assert not left.exists() and other.exists()
 
 
 def test_rows_on_their_way_go_with_an_audience_that_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

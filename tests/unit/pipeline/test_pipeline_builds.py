@@ -246,7 +246,7 @@ def build_all(settings: Settings) -> None:
     begin_upstream(settings, build, datetime(2024, 7, 1))
     with open_duckdb(build.dbt_file) as con:
         put_build_info(con, settings.as_of)
-    finish(settings, build)
+    finish(settings, build, is_upstream_checked=True)
 
 
 def is_current(settings: Settings) -> bool:
@@ -262,6 +262,22 @@ def test_staging_and_rollups_are_current_until_something_is_loaded(settings: Set
     with open_duckdb(settings.working_file) as con:
         con.execute("insert into raw.load_files(load_id) values (1)")
     assert not is_current(settings)
+
+
+def test_only_a_run_that_checks_rollups_vouches_for_their_keys(settings: Settings) -> None:
+    def checked() -> list[tuple[str, int]]:
+        with open_duckdb(settings.working_file) as con:
+            return con.execute("from control.checked_models").fetchall()
+
+    build_all(settings)
+    with open_duckdb(settings.working_file) as con:
+        con.execute("insert into control.watermarks values ('int_sessions', 7)")
+    build = build_of(settings)
+    begin(settings, build, datetime(2024, 7, 1))
+    finish(settings, build)
+    assert checked() == []
+    finish(settings, build, is_upstream_checked=True)
+    assert checked() == [("int_sessions", 7)]
 
 
 def test_a_policy_that_failed_and_was_taken_back_leaves_nothing_of_it(
