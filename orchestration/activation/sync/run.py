@@ -13,7 +13,7 @@ import duckdb
 from orchestration.activation.configuration import DestinationConfig
 from orchestration.activation.extracts import raise_if_blocked
 from orchestration.activation.sync.ledger import Ledger, destinations_of, open_ledger
-from orchestration.activation.sync.sync import Report, Situation, TargetSync, build, clear_copies, retire_stale
+from orchestration.activation.sync.sync import Report, Situation, TargetSync, build, retire_stale
 from orchestration.activation.sync.vetoes import keep_vetoes
 from orchestration.errors import BarometerError
 from orchestration.settings import Settings
@@ -86,7 +86,6 @@ def sync_destination(
         open_ledger(settings.activation_file) as con,
         duckdb.connect() as reader,
     ):
-        clear_copies(situation.data, config.name)
         try:
             destination = build(config, situation)
         except BarometerError as error:
@@ -129,7 +128,6 @@ def remove_what_must_go(
                 open_ledger(settings.activation_file) as con,
                 duckdb.connect() as reader,
             ):
-                clear_copies(situation.data, name)
                 reports += _removed(con, reader, name, configs.get(name), situation, done)
         except BarometerError as error:
             # of the key or the lock of this destination: the others go on

@@ -460,7 +460,6 @@ class TargetSync:
 
     def _send_whole(self, destination: WholeDestination) -> None:
         """Deliver the list, if anything in it differs from what was delivered."""
-        shutil.rmtree(_copies(self._situation, self._config.name, self._target.audience), ignore_errors=True)
         self.report.guards = self._guards_of(None)
         file = None if self.report.guards else self._extract()
         if file is None:
@@ -533,7 +532,8 @@ class TargetSync:
         out ``is_outdated`` once the changes are marked, all of it is done again: an erasure after that keeps its mark.
         """
         audience = self._target.audience
-        copies = _copies(self._situation, self._config.name, audience)
+        # a run that is killed leaves them there: the next one that has the destination to itself removes them
+        copies = self._situation.data / OUTGOING / f".{self._config.name}.{audience}.tmp"
         make_private(copies)
         rows = copies / "rows.parquet"
         try:
@@ -590,17 +590,6 @@ class TargetSync:
         return _Changes(seen, said, gone)
 
 
-def _copies(situation: Situation, destination: str, audience: str) -> Path:
-    """Where rows are on their way to a destination that takes whole lists; a run that was killed leaves them there."""
-    return situation.data / OUTGOING / f".{destination}.{audience}.tmp"
-
-
-def clear_copies(data: Path, destination: str) -> None:
-    """Remove the rows that killed syncs have left on their way to a destination. Whoever calls it syncs it alone."""
-    for left in (data / OUTGOING).glob(f".{destination}.*.tmp"):
-        shutil.rmtree(left, ignore_errors=True)
-
-
 def removals(
     ledger: Ledger, audience: str, entries: Iterable[Entry], names: Iterable[str], plan_date: date
 ) -> Iterator[Parcel]:
@@ -650,8 +639,11 @@ def stale_targets(ledger: Ledger, config: DestinationConfig | None) -> list[Stor
 def retire_stale(ledger: Ledger, name: str, config: DestinationConfig | None, situation: Situation) -> list[Report]:
     """Take out of a destination what lies where it belongs no longer, and return what came of each such target.
 
-    Places are emptied before others are filled: a list may have passed to another audience.
+    Places are emptied before others are filled: a list may have passed to another audience. Rows that a killed sync has
+    left on their way go too, of all audiences.
     """
+    for left in (situation.data / OUTGOING).glob(f".{name}.*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
     return [_retired(ledger, name, stored, situation) for stored in stale_targets(ledger, config)]
 
 
@@ -682,7 +674,6 @@ def _retire(ledger: Ledger, name: str, stored: StoredTarget, situation: Situatio
     target = Target(stored.audience, None, stored.audience_options)
     try:
         if isinstance(destination, WholeDestination):
-            shutil.rmtree(_copies(situation, name, stored.audience), ignore_errors=True)
             destination.clear(target, stored.names)
             ledger.forget(stored.audience, [entry.key for entry in mine])
             tally.removed += len(mine)

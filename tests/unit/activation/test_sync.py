@@ -33,7 +33,7 @@ from orchestration.activation.sync.assets import in_words, metadata_of
 from orchestration.activation.sync.dry_run import emptied
 from orchestration.activation.sync.extract_file import ExtractFile
 from orchestration.activation.sync.ledger import Entry, Ledger, mark_erased, open_ledger
-from orchestration.activation.sync.sync import Report, Situation, TargetSync, clear_copies, retire_stale
+from orchestration.activation.sync.sync import Report, Situation, TargetSync, retire_stale
 from orchestration.settings import Settings
 from tests.standins.extracts import Rows, write_extract
 
@@ -353,7 +353,9 @@ def test_rows_that_a_killed_sync_left_go_first(tmp_path: Path) -> None:
     for folder in (left, other):
         folder.mkdir(parents=True)
         (folder / "rows.parquet").write_bytes(b"half a list")
-    clear_copies(tmp_path, "here")
+    world = World(tmp_path, Whole)
+    with open_ledger(tmp_path / "a.sqlite") as con:
+        retire_stale(Ledger(con, "here"), "here", world.config, world.situation(D1))
     assert not left.exists() and other.exists()
 
 

@@ -15,15 +15,9 @@ with
 
 {%- if is_incremental() %}
 
-touched as (
-
-    select user_id, contact_date from {{ ref('touched_contact_segments') }}
-
-),
-
 users_touched as (
 
-    select user_id, min(contact_date) as first_date from touched group by user_id
+    select user_id, min(contact_date) as first_date from {{ ref('touched_contact_segments') }} group by user_id
 
 ),
 {%- endif %}
@@ -71,11 +65,7 @@ eves as (
         {{ add_days('contact_date', -1) }} as eve,
         min(number - is_asked) as last_number
     from numbered
-    {%- if is_incremental() %}
-    where (user_id, contact_date) in (select user_id, contact_date from touched)
-    {%- else %}
-    where {{ in_part('numbered', 'contact_date') }}
-    {%- endif %}
+    {{ only_touched(['user_id', 'contact_date'], ref('touched_contact_segments'), alias='numbered', part=['contact_date']) }}
     group by user_id, contact_date
 
 ),

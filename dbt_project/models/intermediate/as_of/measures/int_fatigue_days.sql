@@ -9,7 +9,7 @@ with
 -- spans follow each other, so whose first is left out here was seen before the measured days
 spans as (
 
-    select * from {{ ref('int_engagement_spans') }} where valid_to > {{ add_days(as_of(), -var('measures_days')) }}
+    {{ measured_spans() }}
 
 ),
 
