@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 from duckdb.func import FunctionNullHandling
 
-from orchestration.landing import erasures, keeping, keyed, protection, rejects, typing_sql
+from orchestration.landing import erasures, keeping, keyed, phone_numbers, protection, rejects, typing_sql
 from orchestration.landing.contract import DATASETS, Dataset
 from orchestration.landing.files import (
     LandingFile,
@@ -127,19 +127,19 @@ def session(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     }
     values = con.execute("select " + ", ".join(f"current_setting({literal(name)})" for name in wanted)).fetchone()
     before = dict(zip(wanted, values or (), strict=True))
-    functions: dict[str, tuple[Callable[..., str | None], Sequence[str]]] = {
-        typing_sql.COMPACT_JSON: (typing_sql.compact_json, ["VARCHAR"]),
-        protection.E164: (protection.e164, ["VARCHAR", "VARCHAR"]),
-    }
     for name, value in wanted.items():
         con.execute(f"set {name} = {literal(value)}")
-    for name, (function, parameters) in functions.items():
-        con.create_function(name, function, list(parameters), "VARCHAR", null_handling=FunctionNullHandling.SPECIAL)
+    con.create_function(
+        typing_sql.COMPACT_JSON,
+        typing_sql.compact_json,
+        ["VARCHAR"],
+        "VARCHAR",
+        null_handling=FunctionNullHandling.SPECIAL,
+    )
     try:
         yield
     finally:
-        for name in functions:
-            con.remove_function(name)
+        con.remove_function(typing_sql.COMPACT_JSON)
         for name, value in before.items():
             con.execute(f"set {name} = {literal(str(value))}")
 
@@ -461,9 +461,9 @@ class _Load:
             with Heartbeat(con, self.report, "erasures and phone numbers", _REPORT_SECONDS):
                 erasures.drop_linked_rows(con, last, since)
                 if erasures.any_erasures(con):
-                    protection.drop_unused_phone_numbers(con)
+                    phone_numbers.drop_unused_phone_numbers(con)
                     rejects.forget(con)
-                protection.add_phone_numbers(con, self.settings.phone_channels)
+                phone_numbers.add_phone_numbers(con, self.settings.phone_channels, self.scratch)
                 con.execute("delete from raw.load_meta where name = ?", [_FINISHED])
                 con.execute("insert into raw.load_meta values (?, ?)", [_FINISHED, str(last)])
             con.execute("commit")

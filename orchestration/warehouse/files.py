@@ -17,6 +17,10 @@ from orchestration.landing.quoting import literal
 #: The most memory that DuckDB takes, in its words (8GB); what it can't hold goes to the disk.
 MEMORY_LIMIT = "BAROMETER_MEMORY_LIMIT"
 
+#: The oldest DuckDB that can read the files made here. From it on texts are compressed in one way that is found without
+#: trying several, which takes a third off writing a table of raw rows and reads no slower.
+STORAGE_VERSION = "v1.3.0"
+
 #: How a file of `as_file` is read: every text is quoted, whatever is in it.
 _AS_WRITTEN = (
     "auto_detect = false, header = false, delim = ',', quote = '\"', escape = '\"', new_line = '\\n', comment = '', "
@@ -79,7 +83,7 @@ def _create(path: Path) -> None:
     """Make an empty DuckDB file that appears whole: one that a killed run left half-made could not be opened."""
     unfinished = path.with_name(f".{path.name}.tmp")
     remove_duckdb(unfinished)
-    duckdb.connect(str(unfinished)).close()
+    duckdb.connect(str(unfinished), config={"storage_compatibility_version": STORAGE_VERSION}).close()
     unfinished.chmod(0o600)
     # of a file that somebody removed
     path.with_name(f"{path.name}.wal").unlink(missing_ok=True)

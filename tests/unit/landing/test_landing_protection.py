@@ -2,6 +2,10 @@
 
 from datetime import date
 
+import pytest
+
+from orchestration.landing import phone_numbers
+
 GOOD = {"user_id": "u0", "channel": "sms", "status": "granted", "occurred_at": "2024-03-05T00:00:00Z"}
 
 
@@ -94,6 +98,28 @@ def test_phone_numbers(world):
         ("6502530000", "US", "+16502530000"),
         ("none", "", None),
     ]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 1000])
+def test_many_phone_numbers_are_read_by_several_processes(world, monkeypatch, at_once):
+    monkeypatch.setattr(phone_numbers, "_AT_ONCE", at_once)
+    numbers = [
+        "+4915123456789",
+        "(212)",
+        "none",
+        "\0",
+        'a "quoted",\nbroken one',
+        "\u0661\u0662",
+        "0151 23456789",
+    ]
+    world.write("users/a.jsonl", [{"user_id": f"u{at}", "phone": number, "country": "DE"}
+        for at, number in enumerate(numbers)])  # fmt: skip
+    world.load()
+    assert world.query("from raw.phone_numbers where e164 is not null order by all") == [
+        ("+4915123456789", "DE", "+4915123456789"), ("0151 23456789", "DE", "+4915123456789")]  # fmt: skip
+    assert sorted(world.column("select phone from raw.phone_numbers")) == sorted(
+        number for number in world.column("select phone from raw.users") if number
+    )
 
 
 def address(user, number, channel="sms"):
