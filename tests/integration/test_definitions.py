@@ -60,6 +60,7 @@ AS_OF_MODELS = {
     "int_fatigue_days",
     "int_folded_segments",
     "int_known_users",
+    "int_later_messages",
     "int_measured_orders",
     "int_message_orders",
     "int_negative_signals",

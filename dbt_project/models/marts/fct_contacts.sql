@@ -8,20 +8,20 @@ channels as (
 
 ),
 
--- messages with an event of a later date: next to none where the date is the last one
 later as (
 
-    select *
-    from {{ ref('int_message_outcomes') }}
-    where contact_date <= {{ as_of() }} and last_event_date > {{ as_of() }}
+    select outcomes.*
+    from {{ ref('int_message_outcomes') }} as outcomes
+    inner join {{ ref('int_later_messages') }} as later on outcomes.message_id = later.message_id
 
 ),
 
+-- the few are a table: of a condition alone the engine would think many, and keep every event to find theirs
 signals_by_then as (
 
     select message_id, {{ message_signals() }}
     from {{ ref('int_message_events__classified') }}
-    where event_date <= {{ as_of() }} and message_id in (select message_id from later)
+    where event_date <= {{ as_of() }} and message_id in (select message_id from {{ ref('int_later_messages') }})
     group by message_id
 
 ),

@@ -87,7 +87,7 @@ visits as (
 
 messages as (
 
-    select messages.message_id, units.campaign_id, units.user_id, {{ last_day }} as last_day
+    select messages.message_id, units.campaign_id, units.user_id, least({{ last_day }}, {{ as_of() }}) as last_day
     from units
     inner join {{ ref('fct_contacts') }} as messages
         on
@@ -109,7 +109,6 @@ reactions as (
     from messages
     inner join {{ ref('int_message_events__classified') }} as events
         on messages.message_id = events.message_id and events.event_date <= messages.last_day
-    where events.event_date <= {{ as_of() }}
     group by messages.campaign_id, messages.user_id
 
 )

@@ -1,8 +1,8 @@
 -- One row per (cut_date, event) of a needed day that had been received by the cut date, with the user that it belonged to then.
-{#- In any business time zone; what lets a scan skip older rows. #}
-{%- set is_of_a_needed_day = 'events.occurred_at >= (select cast(' ~ add_days('min(activity_date)', -1) ~ ' as timestamp) from needed_days)' %}
-
-{#- Read twice, and no CTE: kept, it would be every event there is. #}
+{#-
+    Read twice, and no CTE: kept, it would be every event there is. A bound of their time by the first needed day would
+    skip few rows, and make the engine think that next to no events are left, so that it keeps them all for the join.
+#}
 {%- set events = '(' ~ received_events() ~ ') as events' %}
 with
 
@@ -75,7 +75,7 @@ select needed_days.cut_date, events.user_id, events.activity_date, events.occurr
 from {{ events }}
 inner join needed_days
     on events.user_id = needed_days.user_id and events.activity_date = needed_days.activity_date
-where events.received_date <= needed_days.cut_date and {{ is_of_a_needed_day }}
+where events.received_date <= needed_days.cut_date
 
 union all
 
@@ -93,7 +93,6 @@ inner join owned_days
         and events.activity_date = owned_days.activity_date
 where
     events.user_id is null
-    and {{ is_of_a_needed_day }}
     and events.received_date <= owned_days.cut_date
     and (owned_days.shared_from is null or events.occurred_at < owned_days.shared_from)
     {%- if var('link_back_days') is not none %}
