@@ -93,7 +93,10 @@ class Sending(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredTarget:
-    """What a target was when rows were sent to it: enough to take them out when it is configured no longer."""
+    """What a target was when rows were sent to it: enough to take them out when it is configured no longer.
+
+    ``extract`` is the date of the extract they are of; None: of a list that is delivered whole nothing was yet.
+    """
 
     audience: str
     target: str

@@ -466,9 +466,11 @@ class TargetSync:
             self._rewrite_without(destination)
             return
         vetoes = self._ledger.vetoed(self._target.audience)
-        is_new = self._own is None or set(self._names) != set(self._own.names)
-        if self._own is None:
-            self._keep_target()
+        own = self._own
+        is_new = own is None or own.extract is None or set(self._names) != set(own.names)
+        if own is None:
+            # whoever is erased from now on is noted for it; it has no extract until something of it is delivered
+            self._ledger.keep_target(replace(self._stored(), extract=None))
         self.report.rows = count = file.count()
 
         def is_outdated() -> bool:
@@ -477,19 +479,25 @@ class TargetSync:
             vetoes.update(more)
             return bool(more)
 
-        def is_due(changes: _Changes) -> bool:
+        def begin(changes: _Changes) -> bool:
             self.report.tally.vetoed = count - changes.rows
-            return is_new or bool(changes.said or changes.gone)
+            if changes.said or changes.gone:
+                # the marks have it tried again, and who must go is taken out of this extract
+                self._keep_target()
+                return True
+            return is_new
 
         changes = self._deliver(
             destination,
             lambda copy: file.copy_without(copy, vetoes),
             self._plan_date,
             self._names,
-            is_due=is_due,
-            before=self._keep_target,
+            begin=begin,
             is_outdated=is_outdated,
         )
+        if is_new:
+            # only now: where no row is marked, nothing else would have it tried again
+            self._keep_target()
         self.report.tally.sent = changes.said + changes.gone
         self.report.tally.accepted, self.report.tally.removed = changes.said, changes.gone
 
@@ -521,15 +529,14 @@ class TargetSync:
         write: Callable[[Path], None] | None,
         plan_date: str | None,
         names: Sequence[str],
-        is_due: Callable[[_Changes], bool] = lambda _: True,
-        before: Callable[[], None] = lambda: None,
+        begin: Callable[[_Changes], bool] = lambda _: True,
         is_outdated: Callable[[], bool] | None = None,
     ) -> _Changes:
         """Deliver the rows that ``write`` writes to a file, and remember them; without it nobody.
 
-        Only if what changes ``is_due``; ``before`` is called then. The file has what is sent and what is remembered of
-        it: they agree, also where a run puts another extract in the place of the one that was read. Where what is left
-        out ``is_outdated`` once the changes are marked, all of it is done again: an erasure after that keeps its mark.
+        Only if ``begin``, which is told what changes, says so. The file has what is sent and what is remembered of it:
+        they agree, also where a run puts another extract in the place of the one that was read. Where what is left out
+        ``is_outdated`` once the changes are marked, all of it is done again: an erasure after that keeps its mark.
         """
         audience = self._target.audience
         # a run that is killed leaves them there: the next one that has the destination to itself removes them
@@ -544,8 +551,7 @@ class TargetSync:
                 changes = self._note_changes(noted, plan_date, is_back=is_outdated is not None)
                 if is_outdated is None or not is_outdated():
                     break
-            if is_due(changes):
-                before()
+            if begin(changes):
                 destination.put(replace(self._target, plan_date=plan_date), rows if write else None, names)
                 self._ledger.finish_list(audience, now())
             return changes

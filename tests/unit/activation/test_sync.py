@@ -336,6 +336,55 @@ def test_a_list_that_was_not_taken_is_recorded_with_its_rows(tmp_path: Path, mon
     assert (report.rows, report.tally.vetoed, report.outcome) == (2, 1, "failed")
 
 
+@pytest.mark.parametrize("is_known", [False, True], ids=["its_first", "its_first_with_another_column"])
+@pytest.mark.parametrize("error", [NotTaken("down"), KeyboardInterrupt()], ids=["not_taken", "killed"])
+@pytest.mark.parametrize("listed", [(), ("u1",)], ids=["nobody", "a_vetoed_one"])
+def test_an_empty_list_is_delivered_until_it_was_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: tuple[str, ...], error: BaseException, is_known: bool
+) -> None:
+    world = World(tmp_path, Whole)
+
+    def sync() -> Report:
+        world.extract(D1, {user: dict.fromkeys(world.target.names, "a") for user in listed})
+        world.veto(*listed)
+        return world.sync(D1)
+
+    def put(*_: Any) -> int:
+        raise error
+
+    if is_known:
+        sync()
+        world.rename("variant", "tier")
+    with monkeypatch.context() as patch:
+        patch.setattr(Whole, "put", put)
+        for _ in range(2):
+            if isinstance(error, NotTaken):
+                assert sync().outcome == "failed"
+            else:
+                with pytest.raises(KeyboardInterrupt):
+                    sync()
+    # nobody who must go is in what was not delivered
+    assert world.remove(D1).tally.sent == 0 and world.provider.calls == []
+    report, count = sync(), len(listed)
+    assert world.provider.calls == [("put", [])] and world.entries() == {}
+    assert (report.outcome, report.rows, report.tally.sent, report.tally.vetoed) == ("complete", count, 0, count)
+    assert sync().outcome == "complete" and world.provider.calls == []
+
+
+def test_an_empty_list_that_was_taken_by_a_sync_that_was_killed_then_is_delivered_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, Whole)
+    world.extract(D1, {})
+    monkeypatch.setattr(Whole, "is_deadly", True)
+    with pytest.raises(KeyboardInterrupt):
+        world.sync(D1)
+    monkeypatch.setattr(Whole, "is_deadly", False)
+    for calls in ([("put", [])], []):
+        world.sync(D1)
+        assert world.provider.calls == calls
+
+
 def test_rows_on_their_way_are_gone_after_a_sync_also_those_that_a_killed_one_left(tmp_path: Path) -> None:
     world = World(tmp_path, Whole)
     world.extract(D1, _people("u1"))
