@@ -1,9 +1,9 @@
 """Takes whom an erasure names out of everything that a run leaves behind, so that no file holds a byte of them.
 
 The loader drops the rows and notes whom it dropped in ``raw.forgetting``. After the load planned contacts and extracts
-are written anew without them; backfills, records and files put aside that may hold them go. When the build is whole,
-both DuckDB files are rewritten, since the blocks that deleted rows leave still hold their bytes. The notes go last: a
-run that is killed on the way does all of it again.
+are written anew without them; backfills, records, files put aside and what killed syncs left that may hold them go.
+When the build is whole, both DuckDB files are rewritten, since the blocks that deleted rows leave still hold their
+bytes. The notes go last: a run that is killed on the way does all of it again.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import dagster as dg
 import duckdb
 
 from orchestration.activation import extracts
+from orchestration.activation.sync import outgoing
 from orchestration.activation.sync.ledger import mark_erased
 from orchestration.errors import BarometerError
 from orchestration.landing import rejects
@@ -74,14 +75,16 @@ def forget_files(con: duckdb.DuckDBPyConnection, settings: Settings, instance: d
     aside = [path for path in settings.warehouse.glob("*.broken-*") if path.is_file()]
     for path in aside:
         path.unlink()
+    on_their_way = outgoing.clear_idle(settings)
     records = _forget_records(con, settings, instance)
     _log.info(
         "Erasure: wrote anew or removed %s files of planned contacts, %s folders of extracts, %s backfills, %s files "
-        "put aside, %s logs and records",
+        "put aside, %s folders of rows on their way, %s logs and records",
         planned_files,
         folders,
         backfills,
         len(aside),
+        on_their_way,
         records,
     )
 

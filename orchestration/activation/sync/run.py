@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -13,17 +12,15 @@ import duckdb
 from orchestration.activation.configuration import DestinationConfig
 from orchestration.activation.extracts import raise_if_blocked
 from orchestration.activation.sync.ledger import Ledger, destinations_of, open_ledger
+from orchestration.activation.sync.outgoing import alone
 from orchestration.activation.sync.sync import Report, Situation, TargetSync, build, retire_stale
 from orchestration.activation.sync.vetoes import keep_vetoes
 from orchestration.errors import BarometerError
 from orchestration.settings import Settings
 from orchestration.warehouse.build import Build, is_built, open_working_and_build
-from orchestration.warehouse.lock import LOCK_WAIT_SECONDS, file_lock
 
 if TYPE_CHECKING:
     from orchestration.resources import Warehouse
-
-_log = logging.getLogger("barometer")
 
 
 def situation_of(warehouse: Warehouse, destinations: Sequence[DestinationConfig], allowed: Sequence[str]) -> Situation:
@@ -82,7 +79,7 @@ def sync_destination(
         reports.append(report)
 
     with (
-        _alone(settings, config.name),
+        alone(settings, config.name),
         open_ledger(settings.activation_file) as con,
         duckdb.connect() as reader,
     ):
@@ -124,7 +121,7 @@ def remove_what_must_go(
     for name in known:
         try:
             with (
-                _alone(settings, name),
+                alone(settings, name),
                 open_ledger(settings.activation_file) as con,
                 duckdb.connect() as reader,
             ):
@@ -168,9 +165,3 @@ def _failed(name: str, audience: str, error: BaseException) -> Report:
     report = Report(name, audience)
     report.tally.stopped = error
     return report
-
-
-def _alone(settings: Settings, name: str) -> AbstractContextManager[int]:
-    return file_lock(
-        settings.warehouse / f".sync_{name}.lock", LOCK_WAIT_SECONDS, _log.info, f"Another run is sending to {name}"
-    )

@@ -34,6 +34,7 @@ from orchestration.activation.destinations.interface import (
 )
 from orchestration.activation.extracts import ListState, list_state
 from orchestration.activation.folders.local import make_private
+from orchestration.activation.sync import outgoing
 from orchestration.activation.sync.courier import Courier, Parcel, Tally, Unreachable
 from orchestration.activation.sync.decide import is_said, merged
 from orchestration.activation.sync.extract_file import ExtractFile, changed_since, copied, normalised, parts_of
@@ -539,7 +540,7 @@ class TargetSync:
         ``is_outdated`` once the changes are marked, all of it is done again: an erasure after that keeps its mark.
         """
         audience = self._target.audience
-        # a run that is killed leaves them there: the next one that has the destination to itself removes them
+        # a run that is killed leaves them there: whoever has the destination to itself next removes them
         copies = self._situation.data / OUTGOING / f".{self._config.name}.{audience}.tmp"
         make_private(copies)
         rows = copies / "rows.parquet"
@@ -648,8 +649,7 @@ def retire_stale(ledger: Ledger, name: str, config: DestinationConfig | None, si
     Places are emptied before others are filled: a list may have passed to another audience. Rows that a killed sync has
     left on their way go too, of all audiences.
     """
-    for left in (situation.data / OUTGOING).glob(f".{name}.*.tmp"):
-        shutil.rmtree(left, ignore_errors=True)
+    outgoing.clear(situation.data, name)
     return [_retired(ledger, name, stored, situation) for stored in stale_targets(ledger, config)]
 
 

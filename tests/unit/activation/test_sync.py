@@ -29,10 +29,12 @@ from orchestration.activation.destinations.interface import (
     WrongSettings,
     rejected,
 )
+from orchestration.activation.sync import outgoing
 from orchestration.activation.sync.assets import in_words, metadata_of
 from orchestration.activation.sync.dry_run import emptied
 from orchestration.activation.sync.extract_file import ExtractFile
 from orchestration.activation.sync.ledger import Entry, Ledger, mark_erased, open_ledger
+from orchestration.activation.sync.run import sync_destination
 from orchestration.activation.sync.sync import Report, Situation, TargetSync, retire_stale
 from orchestration.settings import Settings
 from tests.standins.extracts import Rows, write_extract
@@ -420,6 +422,20 @@ def test_rows_on_their_way_go_with_an_audience_that_goes(tmp_path: Path, monkeyp
         config = replace(world.config, targets=())
         retire_stale(Ledger(con, "here"), "here", config, world.situation(D1))
     assert world.keys == [] and not left.exists()
+
+
+def test_an_erasure_leaves_the_rows_that_a_sync_is_sending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, settings = World(tmp_path, Whole), Settings(tmp_path, tmp_path, D1, D2)
+    world.extract(D1, _people("u1"))
+    put = Whole.put
+
+    def put_beside_an_erasure(self: Whole, *given: Any) -> int:
+        assert outgoing.clear_idle(settings) == 0
+        return put(self, *given)
+
+    monkeypatch.setattr(Whole, "put", put_beside_an_erasure)
+    (report,) = sync_destination(settings, world.config, world.situation(D1), ["winback"], lambda _: None)
+    assert report.outcome == "complete" and world.keys == ["u1"]
 
 
 def test_a_key_goes_whose_new_holder_may_not_be_sent(tmp_path: Path) -> None:

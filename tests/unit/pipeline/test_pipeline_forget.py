@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 from orchestration.activation.files import write_pair
+from orchestration.activation.sync import outgoing
 from orchestration.errors import BarometerError
 from orchestration.landing.schema import create_raw_schema, layout
 from orchestration.settings import Settings
@@ -162,6 +163,19 @@ def test_only_what_names_somebody_erased_is_removed(settings: Settings, instance
     assert {path.name for path in settings.backfills.iterdir()} == {"2024-06-28.duckdb"}
     assert {path.name for path in settings.logs.iterdir()} == {"c.log"}
     assert not list(settings.warehouse.glob("*.broken-*"))
+
+
+def test_rows_that_killed_syncs_left_go_where_nobody_is_sending(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    places = [".here.winback.tmp", ".at_work.winback.tmp", "bucket/.winback.tmp", "bucket/.sorting.tmp"]
+    for place in places:
+        (settings.data / "outgoing" / place).mkdir(parents=True)
+        (settings.data / "outgoing" / place / "rows").write_text(f"{GONE},{STAYS}")
+    with outgoing.alone(settings, "at_work"):
+        forget.forget_everywhere(settings, instance)
+    left = [path.relative_to(settings.data).as_posix() for path in settings.data.rglob("rows")]
+    assert left == ["outgoing/.at_work.winback.tmp/rows"]
 
 
 def test_extracts_that_may_still_be_sent_are_written_anew(settings: Settings, instance: dg.DagsterInstance) -> None:
