@@ -21,7 +21,7 @@ from orchestration.report import pipeline_runs, sync_records
 from orchestration.settings import Settings
 from orchestration.warehouse import build_state
 from orchestration.warehouse.build_state import MARTS
-from orchestration.warehouse.files import STORAGE_VERSION, connect_to_write, fsync, open_duckdb, remove_duckdb
+from orchestration.warehouse.files import attach_fresh, connect_to_write, fsync, open_duckdb, remove_duckdb
 from orchestration.warehouse.project import Described
 
 _PUBLISHED_SCHEMAS = (MARTS, "history", MEASURES)
@@ -363,7 +363,7 @@ def _hash_user_ids(file: Path, fresh: Path, hash_key: str) -> None:
             )
         # an update leaves the old values in free blocks: copy into a new file
         row = con.execute("select current_database()").fetchone()
-        con.execute(f"attach {literal(str(fresh))} as fresh (storage_version {literal(STORAGE_VERSION)})")
+        attach_fresh(con, fresh)
         con.execute(f'copy from database "{row[0] if row else ""}" to fresh')
 
 

@@ -67,6 +67,11 @@ def connect_to_write(path: Path) -> duckdb.DuckDBPyConnection:
     return con
 
 
+def attach_fresh(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Attach a file that is not there yet as ``fresh``."""
+    con.execute(f"attach {literal(str(path))} as fresh (storage_version {literal(STORAGE_VERSION)})")
+
+
 def _limit_memory(con: duckdb.DuckDBPyConnection) -> None:
     limit = os.environ.get(MEMORY_LIMIT)
     if not limit:

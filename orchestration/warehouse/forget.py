@@ -28,7 +28,7 @@ from orchestration.landing.erasures import OF_USERS, TO_FORGET
 from orchestration.landing.quoting import identifier, literal
 from orchestration.settings import DBT_PROJECT, Settings
 from orchestration.warehouse import planned
-from orchestration.warehouse.files import fsync, open_duckdb, remove_duckdb
+from orchestration.warehouse.files import attach_fresh, fsync, open_duckdb, remove_duckdb
 from orchestration.warehouse.spark import files as spark_files
 
 #: In raw.load_meta: the notes are gone, the working file is not rewritten yet.
@@ -125,7 +125,7 @@ def rewrite(file: Path) -> None:
             con.execute(f"set temp_directory = {literal(str(file.with_name(file.name + '.tmp')))}")
             # its own name, which views in it use
             con.execute(f"attach {literal(str(file))} as {identifier(file.stem)} (read_only)")
-            con.execute(f"attach {literal(str(fresh))} as fresh")
+            attach_fresh(con, fresh)
             con.execute(f"copy from database {identifier(file.stem)} to fresh")
             before, after = (_row_counts(con, name) for name in (file.stem, "fresh"))
         if before != after:

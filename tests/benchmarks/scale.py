@@ -29,7 +29,7 @@ import duckdb
 
 from orchestration.landing.quoting import identifier
 from orchestration.settings import ROOT
-from orchestration.warehouse.files import connect_to_write
+from orchestration.warehouse.files import STORAGE_VERSION, open_duckdb
 from tests.benchmarks.peers import compare
 from tests.benchmarks.shop import AS_OF, Scale, write_day, write_history
 from tests.pipeline import RUN, environment
@@ -71,6 +71,7 @@ def measure(scale: Scale, has_peers: bool = True) -> dict[str, Any]:
         scans = [_scan(landing)]
         _say("plain load")
         found["plain_load_seconds"] = _plain_load(landing, folder / "plain.duckdb")
+        found["plain_load_in_format_seconds"] = _plain_load(landing, folder / "plain.duckdb", STORAGE_VERSION)
         subprocess.run([sys.executable, "-m", "orchestration", "parse"], cwd=ROOT, check=True, capture_output=True)
         scans.append(_scan(landing))
         _say("first run")
@@ -115,6 +116,10 @@ def lines(found: dict[str, Any]) -> list[tuple[str, float, str, float | None]]:
         seconds("raw scan of the events, five columns (the unit)", scan),
         seconds("plain load: create table as, every dataset, on the disk", found["plain_load_seconds"]),
     ]
+    if "plain_load_in_format_seconds" in found:
+        told.append(
+            seconds(f"the same in the pipeline's format ({STORAGE_VERSION})", found["plain_load_in_format_seconds"])
+        )
     for which, label in (("first", "first run"), ("next", "next day")):
         run = found[which]
         told += [seconds(f"{label}: {part}", value) for part, value in run["parts"].items()]
@@ -228,9 +233,10 @@ def _scan(landing: Path) -> float:
     return statistics.median(times)
 
 
-def _plain_load(landing: Path, file: Path) -> float:
+def _plain_load(landing: Path, file: Path, version: str = "v1.0.0") -> float:
+    """Return what a plain load takes, in the format that DuckDB gives a new file or in a later ``version``."""
     started = time.perf_counter()
-    with duckdb.connect(str(file)) as con:
+    with duckdb.connect(str(file), config={"storage_compatibility_version": version}) as con:
         con.execute(f"set threads = 2; set memory_limit = '{MEMORY}'")
         for folder in sorted(landing.iterdir()):
             con.execute(f"create table {folder.name} as select * from '{folder}/**/*.parquet'")
@@ -243,7 +249,7 @@ def _plain_load(landing: Path, file: Path) -> float:
 def _copy(databases: Mapping[str, Path], file: Path) -> float:
     """Return what it takes to write the models' tables where nothing has to be computed: no build can take less."""
     started = time.perf_counter()
-    with connect_to_write(file) as con:
+    with open_duckdb(file) as con:
         con.execute(f"set threads = 2; set memory_limit = '{MEMORY}'; set preserve_insertion_order = false")
         for name, path in databases.items():
             con.execute(f"attach '{path}' as {name} (read_only)")

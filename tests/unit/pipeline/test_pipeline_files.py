@@ -11,7 +11,8 @@ import yaml
 
 from orchestration.errors import BarometerError, hint_of_machine
 from orchestration.settings import ROOT
-from orchestration.warehouse.files import MEMORY_LIMIT, open_duckdb
+from orchestration.warehouse.files import MEMORY_LIMIT, attach_fresh, open_duckdb
+from orchestration.warehouse.forget import rewrite
 
 
 def test_a_file_that_was_not_finished_does_not_stand_in_the_way(tmp_path: Path) -> None:
@@ -24,6 +25,20 @@ def test_a_file_that_was_not_finished_does_not_stand_in_the_way(tmp_path: Path) 
         assert con.execute("from t").fetchall() == [(1,)]
     assert [path.name for path in tmp_path.iterdir()] == ["working.duckdb"]
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_files_can_be_read_by_duckdb_1_3(tmp_path: Path) -> None:
+    file = tmp_path / "working.duckdb"
+    with open_duckdb(file) as con:
+        con.execute("create table t as select 1 as i")
+    rewrite(file)
+    with open_duckdb(file) as con, duckdb.connect() as copy:
+        attach_fresh(copy, tmp_path / "fresh.duckdb")
+        versions = [
+            one.execute("select tags from duckdb_databases() where path is not null").fetchall() for one in (con, copy)
+        ]
+    assert versions == [[({"storage_version": "v1.3.0+"},)]] * 2
+    assert "storage format of DuckDB 1.3" in (ROOT / "docs" / "BI.md").read_text(encoding="utf-8")
 
 
 def test_dbt_alone_merges_row_groups(tmp_path: Path) -> None:
