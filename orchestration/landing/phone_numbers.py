@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import phonenumbers
 
+from orchestration.errors import BarometerError
 from orchestration.landing.quoting import literals
 from orchestration.warehouse.files import as_file
 
@@ -20,7 +21,7 @@ from orchestration.warehouse.files import as_file
 Number = tuple[str, str]
 
 #: So many are read before another process is worth its start.
-_AT_ONCE = 20_000
+_AT_ONCE = 50_000
 _WANTED = "landing_phone_numbers"
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -114,8 +115,13 @@ def _elsewhere(numbers: list[Number]) -> list[str | None]:
         # a trace would tell of numbers
         stderr=subprocess.DEVNULL,
         text=True,
-        check=True,
+        check=False,
     )
+    if done.returncode:
+        raise BarometerError(
+            f"The process that reads phone numbers ended with {done.returncode}.",
+            "Run again; if it stays, see that the machine has memory to spare.",
+        )
     return list(json.loads(done.stdout))
 
 

@@ -4,6 +4,7 @@ from datetime import date
 
 import pytest
 
+from orchestration.errors import BarometerError
 from orchestration.landing import phone_numbers
 
 GOOD = {"user_id": "u0", "channel": "sms", "status": "granted", "occurred_at": "2024-03-05T00:00:00Z"}
@@ -120,6 +121,17 @@ def test_many_phone_numbers_are_read_by_several_processes(world, monkeypatch, at
     assert sorted(world.column("select phone from raw.phone_numbers")) == sorted(
         number for number in world.column("select phone from raw.users") if number
     )
+
+
+def test_a_process_that_reads_phone_numbers_and_ends_badly_is_an_error(world, monkeypatch):
+    monkeypatch.setattr(phone_numbers, "_AT_ONCE", 1)
+    monkeypatch.setattr(phone_numbers.sys, "executable", "false")
+    world.write("users/a.jsonl", [{"user_id": f"u{at}", "phone": f"+491512345678{at}"} for at in range(3)])
+    with pytest.raises(BarometerError, match=r"reads phone numbers ended with 1"):
+        world.load()
+    monkeypatch.undo()
+    world.load()
+    assert len(world.query("from raw.phone_numbers")) == 3
 
 
 def address(user, number, channel="sms"):
