@@ -16,7 +16,7 @@ later as (
 
 ),
 
--- the few are a table: of a condition alone the engine would think many, and keep every event to find theirs
+-- the few are a table, whose size is known: with a condition in its place the engine keeps every event to find theirs
 signals_by_then as (
 
     select message_id, {{ message_signals() }}

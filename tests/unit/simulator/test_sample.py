@@ -18,7 +18,7 @@ import duckdb
 import pytest
 
 from orchestration.landing.contract import DATASETS, Column, Dataset
-from orchestration.landing.protection import e164
+from orchestration.landing.phone_numbers import e164
 
 SAMPLE = Path(__file__).parents[3] / "data" / "sample"
 README = Path(__file__).parents[3] / "data" / "README.md"
