@@ -114,7 +114,10 @@ class Files(WholeDestination):
         con = duckdb.connect()
         # one thread: else the same rows may come out as other bytes
         con.execute(f"set threads = 1; set memory_limit = '{_MEMORY}'")
-        con.execute(f"set temp_directory = {literal(str(self._work / '.sorting.tmp'))}")
+        sorting = self._work / ".sorting.tmp"
+        # of a run that was killed while it sorted a long list
+        shutil.rmtree(sorting, ignore_errors=True)
+        con.execute(f"set temp_directory = {literal(str(sorting))}")
         return con
 
     def close(self) -> None:

@@ -145,6 +145,14 @@ def test_the_same_rows_are_the_same_bytes_and_a_list_is_replaced_whole(tmp_path)
     assert set(left) == set(before)
 
 
+def test_what_a_killed_run_left_while_it_sorted_goes_with_the_next_list(tmp_path):
+    left = tmp_path / "out" / "drop" / ".sorting.tmp" / "duckdb_temp_storage_DEFAULT-0.tmp"
+    left.parent.mkdir(parents=True)
+    left.write_text("u1@example.com")
+    destination(tmp_path).put(PLAN, listed(tmp_path, rows(1)), NAMES)
+    assert not left.exists()
+
+
 def test_only_asked_for_addresses_and_formats_are_there(tmp_path):
     destination(tmp_path).put(PLAN, listed(tmp_path, rows(1)), NAMES)
     destination(tmp_path, formats=["jsonl"], addresses=[]).put(PLAN, listed(tmp_path, rows(1)), NAMES)
