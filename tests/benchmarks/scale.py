@@ -115,11 +115,8 @@ def lines(found: dict[str, Any]) -> list[tuple[str, float, str, float | None]]:
         ("landing files", found["landing_GB"], "GB", None),
         seconds("raw scan of the events, five columns (the unit)", scan),
         seconds("plain load: create table as, every dataset, on the disk", found["plain_load_seconds"]),
+        seconds(f"the same in the pipeline's format ({STORAGE_VERSION})", found["plain_load_in_format_seconds"]),
     ]
-    if "plain_load_in_format_seconds" in found:
-        told.append(
-            seconds(f"the same in the pipeline's format ({STORAGE_VERSION})", found["plain_load_in_format_seconds"])
-        )
     for which, label in (("first", "first run"), ("next", "next day")):
         run = found[which]
         told += [seconds(f"{label}: {part}", value) for part, value in run["parts"].items()]
