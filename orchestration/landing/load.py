@@ -124,6 +124,8 @@ def session(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         "dynamic_or_filter_threshold": "10000",
         # Each checkpoint writes again what the files since the last have changed: once at the end is enough.
         "checkpoint_threshold": "4GiB",
+        # Some statements turn one off.
+        "disabled_optimizers": "",
     }
     values = con.execute("select " + ", ".join(f"current_setting({literal(name)})" for name in wanted)).fetchone()
     before = dict(zip(wanted, values or (), strict=True))

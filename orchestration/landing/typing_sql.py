@@ -86,7 +86,7 @@ class SourceColumn:
 def _trimmed(sql: str) -> str:
     # trim() with a list of characters costs five times as much as looking at both ends first.
     has_blank_end = f"{sql} < '!' or ({sql})[-1] < '!'"
-    return f"nullif(case when {has_blank_end} then trim({sql}, {_WHITESPACE}) else {sql} end, '')"
+    return f"case when {has_blank_end} then nullif(trim({sql}, {_WHITESPACE}), '') else {sql} end"
 
 
 def _date_start(sql: str, time_zone: str) -> str:

@@ -31,7 +31,7 @@ counted as (
         {%- set name = measure.name %}
         count(scaled_{{ name }}) as {{ name }}_users,
         sum(scaled_{{ name }}) as {{ name }}_sum,
-        sum(cast(scaled_{{ name }} * scaled_{{ name }} as decimal(38, 12))) as {{ name }}_squares,
+        sum(scaled_{{ name }} * scaled_{{ name }}) as {{ name }}_squares,
         min(scaled_{{ name }}) as {{ name }}_least,
         max(scaled_{{ name }}) as {{ name }}_greatest,
         {%- endfor %}
