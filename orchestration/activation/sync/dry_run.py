@@ -54,7 +54,10 @@ def in_words(preview: Preview) -> str:
         if number
     ]
     of_rows = "" if preview.rows is None else f" of {preview.rows:,} rows"
-    lines = [f"{preview.destination}/{preview.audience}: {', '.join(counts) or 'nothing to send'}{of_rows}"]
+    parts = [", ".join(counts) + of_rows] if counts else []
+    if preview.is_empty_list:
+        parts.append("an empty list to deliver")
+    lines = [f"{preview.destination}/{preview.audience}: {'; '.join(parts) or f'nothing to send{of_rows}'}"]
     lines += [f"  stopped by the guard {guard.name}: {guard.message}" for guard in preview.guards]
     lines += [f"  {operation:<6} {shown(row)}" for operation, row in preview.examples]
     return "\n".join(lines)

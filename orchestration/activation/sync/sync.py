@@ -96,7 +96,10 @@ class Report:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a sync would do: rows to set and to remove, how many of each, and whether a guard would stop them."""
+    """What a sync would do: rows to set and to remove, how many of each, and whether a guard would stop them.
+
+    ``is_empty_list``: a list with nobody in it is to be delivered.
+    """
 
     destination: str
     audience: str
@@ -106,6 +109,7 @@ class Preview:
     removed: int
     removed_always: int
     vetoed: int
+    is_empty_list: bool
     guards: tuple[Guard, ...]
     examples: tuple[tuple[str, Row], ...]
 
@@ -258,6 +262,10 @@ class TargetSync:
             removed,
             len(must_go),
             vetoed,
+            file is not None
+            and issubclass(self._config.kind, WholeDestination)
+            and self._is_new_list
+            and (self.report.rows or 0) == vetoed,
             tuple(found),
             tuple(shown),
         )
@@ -459,6 +467,12 @@ class TargetSync:
 
     # lists that are delivered whole
 
+    @property
+    def _is_new_list(self) -> bool:
+        """Whether the list was never taken or has other columns now: then it is delivered with nobody in it too."""
+        own = self._own
+        return own is None or own.extract is None or set(self._names) != set(own.names)
+
     def _send_whole(self, destination: WholeDestination) -> None:
         """Deliver the list, if anything in it differs from what was delivered."""
         self.report.guards = self._guards_of(None)
@@ -468,7 +482,7 @@ class TargetSync:
             return
         vetoes = self._ledger.vetoed(self._target.audience)
         own = self._own
-        is_new = own is None or own.extract is None or set(self._names) != set(own.names)
+        is_new = self._is_new_list
         if own is None:
             # whoever is erased from now on is noted for it; it has no extract until something of it is delivered
             self._ledger.keep_target(replace(self._stored(), extract=None))

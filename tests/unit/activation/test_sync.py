@@ -29,7 +29,7 @@ from orchestration.activation.destinations.interface import (
     WrongSettings,
     rejected,
 )
-from orchestration.activation.sync import outgoing
+from orchestration.activation.sync import dry_run, outgoing
 from orchestration.activation.sync.assets import in_words, metadata_of
 from orchestration.activation.sync.dry_run import emptied
 from orchestration.activation.sync.extract_file import ExtractFile
@@ -371,6 +371,37 @@ def test_an_empty_list_is_delivered_until_it_was_taken(
     assert world.provider.calls == [("put", [])] and world.entries() == {}
     assert (report.outcome, report.rows, report.tally.sent, report.tally.vetoed) == ("complete", count, 0, count)
     assert sync().outcome == "complete" and world.provider.calls == []
+
+
+def test_a_dry_run_tells_of_an_empty_list_until_it_was_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path, Whole)
+
+    def told() -> str:
+        world.veto("u1")
+        with open_ledger(tmp_path / "a.sqlite") as con, duckdb.connect() as reader:
+            one = TargetSync(con, reader, world.config, world.target, world.situation(D1))
+            return dry_run.in_words(one.preview(10)).splitlines()[0]
+
+    def sync() -> None:
+        world.veto("u1")
+        world.sync(D1)
+
+    def put(*_: Any) -> int:
+        raise NotTaken("down")
+
+    world.extract(D1, {"u1": {"variant": "a"}})
+    with monkeypatch.context() as patch:
+        patch.setattr(Whole, "put", put)
+        for _ in ("never tried", "not taken"):
+            assert told() == "here/winback: 1 vetoed of 1 rows; an empty list to deliver"
+            sync()
+    sync()
+    assert told() == "here/winback: 1 vetoed of 1 rows"
+    world.extract(D1, {})
+    assert told() == "here/winback: nothing to send"
+    world.rename("variant", "tier")
+    world.extract(D1, {})
+    assert told() == "here/winback: an empty list to deliver"
 
 
 def test_an_empty_list_that_was_taken_by_a_sync_that_was_killed_then_is_delivered_once_more(

@@ -188,6 +188,7 @@ def test_corrupt_parquet_page(world):
     path.write_bytes(content)
     result = world.load()
     assert [why for _, why, _ in result.unreadable] == ["unreadable_parquet"]
+    assert world.one("select current_setting('disabled_optimizers')") == ""  # the insert that failed had turned one off
     assert world.one("select count(*) from raw.orders") == 0
     assert world.query("from raw.load_files") == []
 
