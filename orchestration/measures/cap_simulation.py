@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import partial
 from typing import Any, NamedTuple
 
 import duckdb
@@ -137,21 +135,17 @@ def simulate(
     tallies = {key: _Tally(len(channels)) for key in replays}
     longest = max((cap.window_days for caps in policies.values() for cap in caps), default=0)
     since = period.first - timedelta(days=max(longest, _LONGEST_CALENDAR_WINDOW))
-
-    def play(part: _Part, name: str, before: Booleans, windows: str) -> None:
-        over = before if windows == ROLLING else replays[name, windows].over(part.contacts)
-        kept = replays[name, windows].kept(part.contacts, over)
-        after = np.zeros_like(kept)
-        after[kept] = replays[name, ROLLING].over(part.contacts.where(kept))
-        tallies[name, windows].add(part, kept, before, after)
-
-    # NumPy lets go of Python's lock in what takes time
-    with ThreadPoolExecutor(len(WINDOWS)) as pool:
-        for part in _parts(con, channels, period, since, report):
-            for name in policies:
-                # who is over a cap is told by rolling windows, however contacts were kept
-                before = replays[name, ROLLING].over(part.contacts)
-                list(pool.map(partial(play, part, name, before), WINDOWS))
+    for part in _parts(con, channels, period, since, report):
+        for name in policies:
+            # who is over a cap is told by rolling windows, however contacts were kept
+            rolling = replays[name, ROLLING]
+            before = rolling.over(part.contacts)
+            for windows in WINDOWS:
+                over = before if windows == ROLLING else replays[name, windows].over(part.contacts)
+                kept = replays[name, windows].kept(part.contacts, over)
+                after = np.zeros_like(kept)
+                after[kept] = rolling.over(part.contacts.where(kept))
+                tallies[name, windows].add(part, kept, before, after)
     return [
         outcome
         for (name, windows), tally in tallies.items()

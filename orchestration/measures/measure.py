@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from orchestration.landing.quoting import identifier
 from orchestration.measures import ab_tests
 from orchestration.measures.cap_simulation import cap_simulation
 from orchestration.measures.quality import segment_quality
@@ -34,16 +32,7 @@ def measure(
     ``con`` is the file of a build that dbt has finished, as the database in use; ``policy`` the project's vars. Raises
     duckdb.ConstraintException where a measure is not what its table says it must be.
     """
-    ((database,),) = con.execute("select current_database()").fetchall()
-
-    def rows_of(table: str) -> list[tuple[Any, ...]]:
-        with con.cursor() as cursor:
-            cursor.execute(f"use {identifier(database)}")
-            return list(MEASURE_OF[table](cursor, policy))
-
-    wanted = [table for table in MEASURE_OF if table in tables]
-    with ThreadPoolExecutor() as pool:
-        found = dict(zip(wanted, pool.map(rows_of, wanted), strict=True))
+    found = {table: list(rows_of(con, policy)) for table, rows_of in MEASURE_OF.items() if table in tables}
     con.execute("begin")
     for table, rows in found.items():
         # DuckDB takes a key that a transaction has deleted for one that is there
